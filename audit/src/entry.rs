@@ -1,0 +1,179 @@
+//! One log record of a query, as it stands when the query is admitted or denied.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Digest;
+
+/// What was asked, by whom, of whom, why and under which rules. Its end is in the [`crate::Closing`] of the same id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Id of this entry, in this log.
+    pub id: Uuid,
+    /// Id of the query, the same in both logs.
+    pub transaction: Uuid,
+    /// W3C trace id of the request, where it had one.
+    pub trace: Option<String>,
+    /// Start; UTC, milliseconds.
+    pub started: Timestamp,
+    /// Kind of processing (Directive (EU) 2016/680 art. 25).
+    pub operation: Operation,
+    /// Which part this node played.
+    pub side: Side,
+    /// Purpose of the query.
+    pub purpose: Option<String>,
+    /// Legal regime, such as `wpg`.
+    pub regime: Option<String>,
+    /// Article of the regime.
+    pub article: Option<String>,
+    /// Reference of the case.
+    pub case_reference: Option<String>,
+    /// Reason in words.
+    pub reason: Option<String>,
+    /// The person that asked, by the identity in the certificate of that user.
+    pub person: Option<String>,
+    /// Role in which the person asked.
+    pub role: Option<String>,
+    /// Who approved, where approval was needed.
+    pub approver: Option<String>,
+    /// Id of the order, where one was needed.
+    pub order: Option<String>,
+    /// Agency that asked.
+    pub asker: Option<String>,
+    /// Agency that was asked.
+    pub holder: Option<String>,
+    /// SHA-256 thumbprint of the certificate of the caller: the asker's node, or the own user.
+    pub caller_certificate: Option<Digest>,
+    /// SHA-256 thumbprint of the certificate of the node that answered, where there was one.
+    pub callee_certificate: Option<Digest>,
+    /// Agencies that receive the result.
+    pub recipients: Vec<String>,
+    /// Country of the recipients, ISO 3166-1 alpha-2.
+    pub country: Option<String>,
+    /// Own dataset that took part.
+    pub dataset: Option<String>,
+    /// Version of the own dataset.
+    pub dataset_version: Option<u64>,
+    /// Kinds of identifiers compared.
+    pub kinds: Vec<String>,
+    /// Mode: `hits`, `count`.
+    pub mode: Option<String>,
+    /// Protocol, by name.
+    pub protocol: Option<String>,
+    /// How many items the asker put in.
+    pub input_count: Option<u64>,
+    /// What the asker committed to.
+    pub input: Option<InputCommitment>,
+    /// Visibility decisions taken, by class.
+    pub visibility: Vec<String>,
+    /// Id of the agreement.
+    pub agreement: Option<String>,
+    /// Hash of the agreement, the same on both sides.
+    pub agreement_hash: Option<Digest>,
+    /// Hash of the local policy in force.
+    pub policy_hash: Option<Digest>,
+    /// Version of the software.
+    pub software: String,
+}
+
+/// The salted commitment to the exact input set of a query; both logs hold the digest, the asker alone the salt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputCommitment {
+    /// SHA-256 over the salt and the set's digests.
+    pub digest: Digest,
+    /// What opens it; kept by the asker.
+    pub salt: Option<Digest>,
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
+        }
+
+        impl $name {
+            /// The name in the log, in JSON and on screen.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, UnknownName> {
+                match text { $($text => Ok(Self::$variant),)+ _ => Err(UnknownName) }
+            }
+        }
+    };
+}
+
+/// The text names no value of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown name")]
+pub struct UnknownName;
+
+named! {
+    /// Kind of processing, after Directive (EU) 2016/680 art. 25(1).
+    Operation {
+        /// Personal data was collected: an import.
+        Collection = "collection",
+        /// Personal data was altered.
+        Alteration = "alteration",
+        /// Personal data was consulted.
+        Consultation = "consultation",
+        /// Personal data was disclosed.
+        Disclosure = "disclosure",
+        /// Data was combined: a match or a picture.
+        Combination = "combination",
+        /// Personal data was erased.
+        Erasure = "erasure",
+    }
+}
+
+named! {
+    /// The part that this node played.
+    Side {
+        /// It asked.
+        Asker = "asker",
+        /// It was asked; also of work on its own data.
+        Holder = "holder",
+        /// It countersigned.
+        Witness = "witness",
+    }
+}
+
+named! {
+    /// How an entry stands.
+    Outcome {
+        /// Admitted and not yet closed.
+        Admitted = "admitted",
+        /// Refused by agreement, policy or limit.
+        Denied = "denied",
+        /// Ended; something was found.
+        Hit = "hit",
+        /// Ended; nothing was found.
+        NoHit = "no-hit",
+        /// Ended as asked, with nothing to find on this side: a holder's part in a match, an import.
+        Done = "done",
+        /// Ended; waits for consent.
+        Pending = "pending",
+        /// The node stopped before the end.
+        Interrupted = "interrupted",
+        /// Failed.
+        Error = "error",
+    }
+}

@@ -1,0 +1,152 @@
+//! DH-PSI against the plain meaning: set intersection, whatever the chunking; and against a peer that lies.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use overlap_psi::{
+    Encoded, Error, Item, PeerMisbehaved,
+    dh::{Blinder, Evaluator, First, Matched, Mode, Reply, Terms, Token},
+};
+use proptest::prelude::*;
+use rand::{SeedableRng, rngs::StdRng};
+
+fn element(n: u32) -> Encoded {
+    Item::derive("test/1", "phone", &n.to_be_bytes()).to_element().encode()
+}
+
+fn elements(set: &BTreeSet<u32>) -> Vec<Encoded> {
+    set.iter().map(|n| element(*n)).collect()
+}
+
+/// What the responder sends, in the order of the protocol.
+struct Transcript {
+    evaluated: Vec<Encoded>,
+    tokens: Vec<Token>,
+    terms: Terms,
+}
+
+fn run(mode: Mode, own: &[Encoded], peer: &[Encoded], chunk: usize, seed: u64) -> (overlap_psi::dh::Matcher, Transcript) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let terms = Terms::new(mode, [7; 32], own.len() as u64, peer.len() as u64).unwrap();
+    let (mut blinder, matcher) = Blinder::start(terms, &mut rng);
+    let (mut evaluator, mut tokeniser) = Evaluator::start(terms, &mut rng);
+    let (mut evaluated, mut tokens) = (Vec::new(), Vec::new());
+    for part in own.chunks(chunk) {
+        let (next, blinded) = blinder.blind(part).unwrap();
+        blinder = next;
+        let (next, answer) = evaluator.evaluate(&blinded).unwrap();
+        evaluator = next;
+        evaluated.extend(answer);
+    }
+    blinder.finish().unwrap();
+    evaluator.finish().unwrap();
+    for part in peer.chunks(chunk) {
+        let (next, made) = tokeniser.tokens(part).unwrap();
+        tokeniser = next;
+        tokens.extend(made);
+    }
+    tokeniser.finish().unwrap();
+    if mode == Mode::Count {
+        evaluated.sort_unstable();
+    }
+    tokens.sort_unstable();
+    (matcher, Transcript { evaluated, tokens, terms })
+}
+
+fn replies(transcript: &Transcript, chunk: usize) -> Vec<Reply> {
+    let evaluated = transcript.evaluated.chunks(chunk).map(|part| Reply::Evaluated(part.to_vec()));
+    let tokens = transcript.tokens.chunks(chunk).map(|part| Reply::Tokens(part.to_vec()));
+    match transcript.terms.first() {
+        First::Evaluated => evaluated.chain(tokens).collect(),
+        First::Tokens => tokens.chain(evaluated).collect(),
+    }
+}
+
+fn finish(matcher: overlap_psi::dh::Matcher, replies: Vec<Reply>) -> Result<Matched, PeerMisbehaved> {
+    replies.into_iter().try_fold(matcher, |matcher, reply| matcher.receive(reply))?.finish()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn equals_plain_intersection(
+        own in proptest::collection::btree_set(0u32..60, 0..40),
+        peer in proptest::collection::btree_set(0u32..60, 0..40),
+        chunk in 1usize..20,
+        receive in 1usize..20,
+        seed: u64,
+    ) {
+        let expected: Vec<u32> = own.iter().enumerate()
+            .filter(|(_, n)| peer.contains(n)).map(|(i, _)| i as u32).collect();
+        let (matcher, transcript) = run(Mode::Hits, &elements(&own), &elements(&peer), chunk, seed);
+        prop_assert_eq!(finish(matcher, replies(&transcript, receive)).unwrap(), Matched::Hits(expected.clone()));
+        let (matcher, transcript) = run(Mode::Count, &elements(&own), &elements(&peer), chunk, seed);
+        prop_assert_eq!(finish(matcher, replies(&transcript, receive)).unwrap(), Matched::Count(expected.len() as u64));
+    }
+}
+
+fn sets() -> (Vec<Encoded>, Vec<Encoded>) {
+    (elements(&(0..10).collect()), elements(&(5..25).collect()))
+}
+
+#[test]
+fn peer_that_lies_is_named() {
+    let (own, peer) = sets();
+    for (mode, own, peer) in [(Mode::Hits, &own, &peer), (Mode::Count, &own, &peer), (Mode::Hits, &peer, &own), (Mode::Count, &peer, &own)] {
+        let lie = |change: &dyn Fn(&mut Transcript)| {
+            let (matcher, mut transcript) = run(mode, own, peer, 4, 1);
+            change(&mut transcript);
+            finish(matcher, replies(&transcript, 3)).unwrap_err()
+        };
+        assert!(matches!(lie(&|t| drop(t.tokens.pop())), PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn));
+        assert!(matches!(lie(&|t| drop(t.evaluated.pop())), PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn));
+        assert!(matches!(lie(&|t| t.tokens.push([255; 16])), PeerMisbehaved::TooMany { .. }));
+        assert!(matches!(lie(&|t| t.evaluated.push(element(99))), PeerMisbehaved::TooMany { .. }));
+        assert_eq!(lie(&|t| t.tokens.swap(0, 1)), PeerMisbehaved::NotSorted);
+        assert_eq!(lie(&|t| t.tokens[1] = t.tokens[0]), PeerMisbehaved::NotSorted);
+        assert_eq!(lie(&|t| { t.evaluated.fill([0xff; 32]); t.evaluated.truncate(1) }), PeerMisbehaved::NotCanonical);
+        assert_eq!(lie(&|t| { t.evaluated[0] = [0; 32]; }), PeerMisbehaved::Identity);
+        if mode == Mode::Count {
+            assert_eq!(lie(&|t| t.evaluated.swap(0, 1)), PeerMisbehaved::NotSorted);
+        }
+    }
+    // an evaluation that repeats one element is caught where the own set is the table
+    let (own, peer) = sets();
+    let (matcher, mut transcript) = run(Mode::Hits, &own, &peer, 4, 1);
+    transcript.evaluated[1] = transcript.evaluated[0];
+    assert_eq!(finish(matcher, replies(&transcript, 3)).unwrap_err(), PeerMisbehaved::Duplicate);
+}
+
+#[test]
+fn messages_out_of_turn_are_refused() {
+    let (own, peer) = sets();
+    let (matcher, transcript) = run(Mode::Hits, &own, &peer, 4, 1);
+    assert_eq!(matcher.receive(Reply::Tokens(transcript.tokens)).unwrap_err(), PeerMisbehaved::OutOfTurn);
+    let (matcher, transcript) = run(Mode::Hits, &peer, &own, 4, 1);
+    assert_eq!(matcher.receive(Reply::Evaluated(transcript.evaluated)).unwrap_err(), PeerMisbehaved::OutOfTurn);
+}
+
+#[test]
+fn evaluator_holds_the_initiator_to_its_announcement() {
+    let terms = Terms::new(Mode::Hits, [0; 32], 2, 1).unwrap();
+    let (evaluator, tokeniser) = Evaluator::start(terms, &mut StdRng::seed_from_u64(1));
+    let (evaluator, _) = evaluator.evaluate(&[element(1)]).unwrap();
+    assert_eq!(
+        evaluator.evaluate(&[element(2), element(3)]).unwrap_err(),
+        PeerMisbehaved::TooMany { announced: 2 }
+    );
+    let (evaluator, _) = Evaluator::start(terms, &mut StdRng::seed_from_u64(1));
+    assert_eq!(evaluator.finish().unwrap_err(), PeerMisbehaved::TooFew { announced: 2, received: 0 });
+    assert!(matches!(tokeniser.tokens(&[element(1), element(2)]), Err(Error::Misuse(_))));
+}
+
+#[test]
+fn sessions_cannot_be_linked() {
+    let (own, peer) = sets();
+    let (_, first) = run(Mode::Hits, &own, &peer, 4, 1);
+    let (_, second) = run(Mode::Hits, &own, &peer, 4, 2);
+    assert!(first.tokens.iter().all(|token| !second.tokens.contains(token)));
+    assert!(first.evaluated.iter().all(|element| !second.evaluated.contains(element)));
+}

@@ -1,0 +1,53 @@
+//! Errors of the store.
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// RocksDB refused: a full disk, a lost file, a locked directory.
+    #[error("the database failed: {0}")]
+    Rocks(#[from] rocksdb::Error),
+    /// The directory was written by another version of the software.
+    #[error("the store has schema version {found}, this build knows {known}; open it with the version of Overlap that wrote it")]
+    Schema {
+        /// The version found.
+        found: u32,
+        /// The version that this build reads and writes.
+        known: u32,
+    },
+    /// The data key is not the one that this store was made with.
+    #[error("the data key is not the one that this store was made with")]
+    WrongKey,
+    /// Something stored is not what was written.
+    #[error("the store is damaged: {0}")]
+    Damaged(&'static str),
+    /// A file for sorting could not be written or read.
+    #[error("a temporary file failed: {0}")]
+    Spill(#[from] std::io::Error),
+    /// The system gave no randomness or the key could not be used.
+    #[error("the cryptographic library failed")]
+    Crypto,
+    /// The log has no such open entry.
+    #[error("the log has no open entry of that id")]
+    NoSuchEntry,
+    /// The agreement's daily amount is used up.
+    #[error("the daily amount of {limit} items is used up: {used} asked today")]
+    QuotaExceeded {
+        /// Items per day.
+        limit: u64,
+        /// Items asked today before this query.
+        used: u64,
+    },
+    /// The dataset is too large for its index.
+    #[error("a dataset version holds more than {max} records")]
+    TooManyRecords {
+        /// The most that a version can hold.
+        max: u64,
+    },
+    /// Something could not be written as JSON.
+    #[error("a value could not be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// A log event could not be written or read.
+    #[error(transparent)]
+    Event(#[from] overlap_audit::BadEvent),
+}

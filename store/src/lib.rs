@@ -1,0 +1,173 @@
+//! What a node keeps, in RocksDB: datasets and the log.
+//!
+//! Values are sealed with AES-256-GCM; keys that would say something are HMACs. The API is synchronous: call it from a blocking thread.
+//! Every write that an answer depends on is synced before it returns.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod dataset;
+mod error;
+mod import;
+mod keys;
+mod log;
+mod seal;
+mod sorter;
+
+pub use dataset::{Dataset, DatasetInfo, Hit};
+pub use error::StoreError;
+pub use import::{Import, Prepared};
+pub use log::{Filter, Log, Quota};
+pub use seal::{BadKey, DataKey};
+pub use sorter::{SealedSorter, Sorted};
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, WriteOptions};
+
+use dataset::Version;
+use keys::{Cf, SCHEMA_VERSION};
+use seal::Keys;
+
+/// Bytes that RocksDB may cache of what it read; beside it each column family may hold two write buffers.
+const BLOCK_CACHE: usize = 16 << 20;
+const WRITE_BUFFER: usize = 8 << 20;
+
+/// An open store. Cheap to share behind an [`Arc`].
+pub struct Store {
+    inner: Arc<Inner>,
+    datasets: Mutex<BTreeMap<String, Arc<Version>>>,
+    log: Log,
+}
+
+pub(crate) struct Inner {
+    pub(crate) db: DB,
+    pub(crate) keys: Keys,
+}
+
+impl Store {
+    /// Opens the store in a directory, made if missing; clears what an import that did not end left behind.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`], [`StoreError::Schema`], [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn open(directory: &Path, data_key: &DataKey) -> Result<Self, StoreError> {
+        let db = DB::open_cf_descriptors(&database_options(), directory, column_families())?;
+        let inner = Arc::new(Inner { db, keys: Keys::derive(data_key)? });
+        inner.check_schema()?;
+        inner.check_key()?;
+        let datasets = dataset::load(&inner)?;
+        let log = Log::open(Arc::clone(&inner))?;
+        Ok(Self { inner, datasets: Mutex::new(datasets), log })
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The current version of a dataset, held for as long as the value lives.
+    pub fn dataset(&self, name: &str) -> Option<Dataset> {
+        self.lock().get(name).map(|version| Dataset::new(Arc::clone(version)))
+    }
+
+    /// Every dataset, by name.
+    pub fn datasets(&self) -> Vec<Dataset> {
+        self.lock().values().map(|version| Dataset::new(Arc::clone(version))).collect()
+    }
+
+    /// Starts a new version of a dataset; nothing changes for readers until [`Import::commit`].
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn import(&self, name: &str) -> Result<Import<'_>, StoreError> {
+        Import::start(self, name)
+    }
+
+    /// Erases a dataset: its key first, then its data, once no query holds it. Returns what was erased.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`].
+    pub fn erase(&self, name: &str) -> Result<Option<DatasetInfo>, StoreError> {
+        let mut datasets = self.lock();
+        let Some(version) = datasets.get(name) else { return Ok(None) };
+        let info = version.info().clone();
+        dataset::remove(&self.inner, name)?;
+        if let Some(version) = datasets.remove(name) {
+            version.supersede();
+        }
+        Ok(Some(info))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Version>>> {
+        // a panic elsewhere leaves the map whole: it is only ever replaced entry by entry
+        self.datasets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn check_schema(&self) -> Result<(), StoreError> {
+        let meta = self.cf(Cf::Meta)?;
+        match self.db.get_cf(meta, keys::META_SCHEMA)? {
+            None => Ok(self.db.put_cf_opt(meta, keys::META_SCHEMA, SCHEMA_VERSION.to_be_bytes(), &synced())?),
+            Some(found) if found == SCHEMA_VERSION.to_be_bytes() => Ok(()),
+            Some(found) => {
+                let found = <[u8; 4]>::try_from(found.as_slice()).map(u32::from_be_bytes).unwrap_or_default();
+                Err(StoreError::Schema { found, known: SCHEMA_VERSION })
+            }
+        }
+    }
+
+    /// Holds the data key against the one that made the store, before anything is read with it.
+    fn check_key(&self) -> Result<(), StoreError> {
+        let meta = self.cf(Cf::Meta)?;
+        let check = self.keys.tag(b"overlap/store/key-check/v1", &[]);
+        match self.db.get_cf(meta, keys::META_KEY_CHECK)? {
+            None => Ok(self.db.put_cf_opt(meta, keys::META_KEY_CHECK, check, &synced())?),
+            Some(found) if found == check => Ok(()),
+            Some(_) => Err(StoreError::WrongKey),
+        }
+    }
+
+    pub(crate) fn cf(&self, cf: Cf) -> Result<&rocksdb::ColumnFamily, StoreError> {
+        self.db.cf_handle(cf.name()).ok_or(StoreError::Damaged("a column family is missing"))
+    }
+}
+
+pub(crate) fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_open_files(256);
+    options.set_keep_log_file_num(2);
+    options.set_max_background_jobs(2);
+    // two write-ahead logs' worth: a node that only logs must not keep old ones for column families that never fill
+    options.set_max_total_wal_size(64 << 20);
+    options
+}
+
+fn column_families() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE);
+    Cf::ALL
+        .into_iter()
+        .map(|cf| {
+            let mut options = Options::default();
+            options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+            options.set_write_buffer_size(WRITE_BUFFER);
+            options.set_max_write_buffer_number(2);
+            let mut blocks = BlockBasedOptions::default();
+            blocks.set_block_cache(&cache);
+            blocks.set_block_size(16 << 10);
+            options.set_block_based_table_factory(&blocks);
+            ColumnFamilyDescriptor::new(cf.name(), options)
+        })
+        .collect()
+}
