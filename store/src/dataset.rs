@@ -262,7 +262,7 @@ type Row<'r> = ([u8; TAG], u32, &'r [u8], &'r [u8]);
 
 impl<'a> Rows<'a> {
     fn open(version: &'a Version, kind: Kind) -> Result<Self, StoreError> {
-        let kind_tag = version.inner.keys.kind_tag(version.info.version, kind.name());
+        let kind_tag = version.inner.keys.kind_tag(version.info.version, kind.as_str());
         let prefix = keys::item_prefix(version.info.version, kind_tag);
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(prefix));
@@ -298,7 +298,7 @@ impl<'a> Rows<'a> {
 
 /// The item of a match key under a profile.
 pub(crate) fn item_of(profile: &str, key: &overlap_records::MatchKey) -> Item {
-    Item::derive(profile, key.kind().name(), key.as_bytes())
+    Item::derive(profile, key.kind().as_str(), key.as_bytes())
 }
 
 pub(crate) fn item_tag(inner: &Inner, item: &Item) -> [u8; TAG] {

@@ -161,7 +161,7 @@ impl<'a> Import<'a> {
             .items
             .iter()
             .map(|(kind, item, element)| {
-                let kind = inner.keys.kind_tag(version, kind.name());
+                let kind = inner.keys.kind_tag(version, kind.as_str());
                 let key = keys::item(version, kind, dataset::item_tag(inner, item), number);
                 let sealed = sealer.seal(Cf::Items, &key, element)?;
                 Ok((key.to_vec(), sealed))

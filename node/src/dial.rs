@@ -1,0 +1,120 @@
+//! Calling a peer: one connection per query, with the peer's certificate held against what is expected of it.
+
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hyper_util::rt::TokioIo;
+use overlap_proto::{MAX_MESSAGE, pb::peer::peer_service_client::PeerServiceClient};
+use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::{
+    config::{Limits, Peer},
+    counted::{Counted, Traffic},
+    error::NodeError,
+    identity::Certificate,
+};
+
+/// A connection with a peer that showed its certificate.
+pub(crate) struct Dialled {
+    pub(crate) client: PeerServiceClient<Channel>,
+    pub(crate) certificate: Certificate,
+}
+
+/// Connects, within the deadline for connecting.
+pub(crate) async fn dial(
+    peer: &Peer,
+    tls: Arc<ClientConfig>,
+    limits: &Limits,
+    traffic: Arc<Traffic>,
+) -> Result<Dialled, NodeError> {
+    let unreachable = |why: String| NodeError::Unreachable { peer: peer.name.clone(), why };
+    let host = peer.address.rsplit_once(':').map_or(peer.address.as_str(), |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let server =
+        ServerName::try_from(host.to_owned()).map_err(|_| unreachable("its address is no host name or IP".into()))?;
+    let connect = async {
+        let tcp = TcpStream::connect(&peer.address).await.map_err(|error| unreachable(error.to_string()))?;
+        tcp.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+        let stream = TlsConnector::from(tls).connect(server, Counted::new(tcp, traffic)).await;
+        stream.map_err(|error| unreachable(cause(&error)))
+    };
+    let stream = timeout(limits.connect, connect)
+        .await
+        .map_err(|_| unreachable(format!("no answer within {:?} (limit connect)", limits.connect)))??;
+    let certificate = Certificate::of(stream.get_ref().1.peer_certificates())
+        .map_err(|error| unreachable(error.to_string()))?;
+    if certificate.id != peer.id {
+        return Err(unreachable(format!("its certificate is of {}, not of {}", certificate.id, peer.id)));
+    }
+    // the connection is there already: tonic gets it once, and a second try has none
+    let ready = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
+    let connector = tower::service_fn(move |_: Uri| {
+        let ready = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        std::future::ready(ready.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
+    });
+    // a name for HTTP/2 alone; who answers was settled above
+    let channel = Endpoint::from_static("http://peer.overlap")
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| unreachable(cause(&error)))?;
+    let client = PeerServiceClient::new(channel)
+        .max_decoding_message_size(MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE);
+    Ok(Dialled { client, certificate })
+}
+
+/// The TLS fault at the root of an error, in words; otherwise the innermost cause.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut current = error;
+    loop {
+        if let Some(tls) = tls_error(current) {
+            return explain(tls);
+        }
+        match current.source() {
+            Some(source) => current = source,
+            None => return current.to_string(),
+        }
+    }
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    io.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref())
+}
+
+/// What a TLS fault means for the people who can mend it.
+pub(crate) fn explain(error: &rustls::Error) -> String {
+    use AlertDescription as Alert;
+    use CertificateError as Bad;
+    let text = match error {
+        rustls::Error::NoCertificatesPresented => "no certificate was shown",
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "the certificate shown has expired",
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => "the certificate shown is not valid yet",
+            Bad::Revoked => "the certificate shown is revoked",
+            Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. } => {
+                "this node's revocation list has expired; refresh it with `overlap pki crl`"
+            }
+            Bad::UnknownRevocationStatus => "this node's revocation list does not cover the certificate shown",
+            Bad::UnknownIssuer => "the certificate shown is of an authority that this node does not trust",
+            Bad::BadSignature => "the certificate shown is not signed by the authority that it names",
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "the certificate shown is for another host",
+            other => return format!("the certificate shown is refused: {other}"),
+        },
+        rustls::Error::AlertReceived(alert) => match alert {
+            Alert::CertificateExpired => "it refused this node's certificate: expired, not valid yet, or its revocation list is",
+            Alert::CertificateRevoked => "it refused this node's certificate: revoked",
+            Alert::UnknownCA => "it refused this node's certificate: it does not trust the authority",
+            Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => "it refused this node's certificate",
+            Alert::CertificateRequired => "it saw no certificate of this node",
+            other => return format!("it ended TLS with {other:?}"),
+        },
+        other => return other.to_string(),
+    };
+    text.to_owned()
+}

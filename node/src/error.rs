@@ -1,0 +1,118 @@
+//! Why the node could not do what was asked: who is at fault, what is logged, what the caller is told.
+
+use overlap_audit::Outcome;
+use overlap_proto::{WireError, fault::Reason};
+use overlap_psi::PeerMisbehaved;
+use overlap_store::StoreError;
+use tonic::Status;
+
+/// A failure or a refusal. Its text is for the log and the caller: it holds no personal value.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    /// The caller's message is not what it has to be.
+    #[error("{0}")]
+    Request(WireError),
+    /// Refused by certificate, role, agreement or limit.
+    #[error("{message}")]
+    Refused { reason: Reason, message: String, limit: Option<&'static str> },
+    /// The peer said no.
+    #[error("{peer} refused: {message}")]
+    PeerRefused { peer: String, message: String },
+    /// The peer could not be reached, or the link broke.
+    #[error("{peer} cannot be reached: {why}")]
+    Unreachable { peer: String, why: String },
+    /// The peer sent a message that is not what it has to be.
+    #[error("{peer} sent a message that is not what it has to be: {source}")]
+    PeerWire { peer: String, source: WireError },
+    /// The peer broke the protocol.
+    #[error("{peer} broke the protocol: {source}")]
+    PeerProtocol { peer: String, source: PeerMisbehaved },
+    /// The peer sent nothing for too long.
+    #[error("{peer} sent nothing for {seconds} s (limit idle_stream)")]
+    PeerIdle { peer: String, seconds: u64 },
+    /// The peer ended the call early.
+    #[error("{peer} hung up before the end")]
+    PeerHungUp { peer: String },
+    /// The log could not be written.
+    #[error("the log cannot be written, so nothing is answered: {0}")]
+    Log(StoreError),
+    /// The store failed.
+    #[error("the store failed: {0}")]
+    Store(#[from] StoreError),
+    /// The node is going down.
+    #[error("the node is shutting down")]
+    Draining,
+    /// A fault of this software.
+    #[error("internal fault: {0}")]
+    Broken(&'static str),
+}
+
+impl NodeError {
+    pub(crate) fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Refused { reason, message: message.into(), limit: None }
+    }
+
+    pub(crate) fn limit(limit: &'static str, message: impl Into<String>) -> Self {
+        Self::Refused { reason: Reason::LimitReached, message: message.into(), limit: Some(limit) }
+    }
+
+    /// How the entry of a query that ended so stands.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Request(_) | Self::Refused { .. } | Self::PeerRefused { .. } | Self::Draining => Outcome::Denied,
+            Self::Unreachable { .. }
+            | Self::PeerWire { .. }
+            | Self::PeerProtocol { .. }
+            | Self::PeerIdle { .. }
+            | Self::PeerHungUp { .. }
+            | Self::Log(_)
+            | Self::Store(_)
+            | Self::Broken(_) => Outcome::Error,
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Request(_) => Reason::InvalidRequest,
+            Self::Refused { reason, .. } => *reason,
+            Self::PeerRefused { .. } => Reason::PeerRefused,
+            Self::Unreachable { .. } | Self::PeerHungUp { .. } | Self::PeerIdle { .. } => Reason::PeerUnreachable,
+            Self::PeerWire { .. } | Self::PeerProtocol { .. } => Reason::PeerMisbehaved,
+            Self::Log(_) => Reason::LogUnavailable,
+            Self::Draining => Reason::Draining,
+            Self::Store(_) | Self::Broken(_) => Reason::Internal,
+        }
+    }
+
+    fn limit_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { limit, .. } => *limit,
+            Self::PeerIdle { .. } => Some("idle_stream"),
+            _ => None,
+        }
+    }
+
+    /// What own users are told: everything.
+    pub(crate) fn to_status(&self) -> Status {
+        self.reason().status(&self.to_string(), self.limit_name())
+    }
+
+    /// What a peer is told: what is its business. Faults of this node's store or log are named, not described.
+    pub(crate) fn to_peer_status(&self) -> Status {
+        let message = match self {
+            Self::Log(_) => "the log cannot be written, so nothing is answered".to_owned(),
+            Self::Store(_) | Self::Broken(_) => "internal fault".to_owned(),
+            Self::PeerProtocol { source, .. } => format!("the asker broke the protocol: {source}"),
+            Self::PeerWire { source, .. } => source.to_string(),
+            Self::PeerIdle { seconds, .. } => format!("nothing came for {seconds} s (limit idle_stream)"),
+            other => other.to_string(),
+        };
+        self.reason().status(&message, self.limit_name())
+    }
+}
+
+impl From<WireError> for NodeError {
+    fn from(error: WireError) -> Self {
+        Self::Request(error)
+    }
+}

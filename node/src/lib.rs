@@ -1,0 +1,28 @@
+//! The node: one agency's server.
+//!
+//! Handlers translate; [`spine`] does the work: `validate -> authorise -> Permit -> open the log -> Opened -> session -> close the log -> result`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod agreement;
+pub mod config;
+mod counted;
+mod dial;
+mod error;
+mod files;
+mod identity;
+mod listen;
+mod node;
+mod operator_service;
+mod operator_stream;
+mod peer_service;
+mod policy;
+mod pool;
+pub mod server;
+mod session;
+mod spine;
+pub mod telemetry;
+mod tls;
+
+/// Name and version of the software, as entries and [`server`] give it.
+pub const SOFTWARE: &str = concat!("overlap/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,96 @@
+//! The checks that wire data passes.
+
+use overlap_audit::Digest;
+use uuid::Uuid;
+
+/// What was wrong with a message; names the field and what it has to be, never its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {must}")]
+pub struct WireError {
+    /// Path of the field.
+    pub field: &'static str,
+    /// What it has to be.
+    pub must: &'static str,
+}
+
+/// Bytes that text fields may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Names: of datasets, agreements, peers, purposes, protocols.
+    pub name: usize,
+    /// Case references.
+    pub case_reference: usize,
+    /// Reasons.
+    pub reason: usize,
+}
+
+/// The limits in force; [`WireError`]s state them.
+pub const LIMITS: Limits = Limits { name: 128, case_reference: 128, reason: 1024 };
+
+impl WireError {
+    pub(crate) const fn new(field: &'static str, must: &'static str) -> Self {
+        Self { field, must }
+    }
+}
+
+/// A name: not empty, visible characters without blanks.
+pub(crate) fn name(field: &'static str, text: String) -> Result<String, WireError> {
+    let fits = (1..=LIMITS.name).contains(&text.len());
+    if fits && text.chars().all(|c| !c.is_control() && !c.is_whitespace()) {
+        return Ok(text);
+    }
+    Err(WireError::new(field, "must be 1 to 128 bytes without blanks or control characters"))
+}
+
+pub(crate) fn case_reference(field: &'static str, text: String) -> Result<String, WireError> {
+    let text = words(text, LIMITS.case_reference);
+    text.ok_or(WireError::new(field, "must be given, at most 128 bytes without control characters"))
+}
+
+pub(crate) fn reason(field: &'static str, text: String) -> Result<String, WireError> {
+    let text = words(text, LIMITS.reason);
+    text.ok_or(WireError::new(field, "must be given in words, at most 1024 bytes without control characters"))
+}
+
+fn words(text: String, max: usize) -> Option<String> {
+    let fits = text.len() <= max && !text.trim().is_empty();
+    (fits && !text.chars().any(char::is_control)).then_some(text)
+}
+
+pub(crate) fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
+    Ok(Digest(bytes.try_into().map_err(|_| WireError::new(field, "must be a digest of 32 bytes"))?))
+}
+
+pub(crate) fn uuid(field: &'static str, bytes: &[u8]) -> Result<Uuid, WireError> {
+    let id = Uuid::from_slice(bytes).map_err(|_| WireError::new(field, "must be a UUID of 16 bytes"))?;
+    if id.is_nil() {
+        return Err(WireError::new(field, "must not be the nil UUID"));
+    }
+    Ok(id)
+}
+
+/// A name out of a list.
+pub(crate) fn listed<T: std::str::FromStr>(
+    field: &'static str,
+    text: &str,
+    must: &'static str,
+) -> Result<T, WireError> {
+    text.parse().map_err(|_| WireError::new(field, must))
+}
+
+/// A field that a message cannot do without.
+pub(crate) fn present<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
+    value.ok_or(WireError::new(field, "must be present"))
+}
+
+/// Bytes that are a whole number of elements of `N` bytes, at least one.
+pub(crate) fn elements<const N: usize>(
+    field: &'static str,
+    bytes: &[u8],
+    must: &'static str,
+) -> Result<Vec<[u8; N]>, WireError> {
+    match bytes.as_chunks::<N>() {
+        (elements, []) if !elements.is_empty() => Ok(elements.to_vec()),
+        _ => Err(WireError::new(field, must)),
+    }
+}

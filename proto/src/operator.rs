@@ -1,0 +1,249 @@
+//! `overlap.operator.v1`, checked.
+
+use bytes::Bytes;
+use jiff::civil::Date;
+use overlap_audit::Digest;
+use overlap_records::{Identifier, Kind, Record};
+use uuid::Uuid;
+
+use crate::{
+    WireError, check,
+    pb::operator::{self as pb, import_dataset_request},
+    peer::{self, Mode},
+};
+
+/// A user asks for a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Name of the peer.
+    pub peer: String,
+    /// Own dataset.
+    pub dataset: String,
+    /// What to learn.
+    pub mode: Mode,
+    /// Kinds to compare; none: all that the agreement allows.
+    pub kinds: Option<Vec<Kind>>,
+    /// Purpose.
+    pub purpose: String,
+    /// Case reference.
+    pub case_reference: String,
+    /// Reason in words.
+    pub reason: String,
+    /// Agreement; none: the one that covers the query.
+    pub agreement: Option<String>,
+}
+
+/// One step of an import.
+#[derive(Debug)]
+pub enum ImportStep {
+    /// The first: the dataset and the profile that the records were normalised under.
+    Begin {
+        /// Name of the dataset.
+        dataset: String,
+        /// Name of the profile.
+        profile: String,
+        /// Hash of the profile.
+        profile_hash: Digest,
+    },
+    /// Records.
+    Records(Vec<Record>),
+    /// The last.
+    Commit,
+}
+
+/// A user erases a dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erase {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Reason in words.
+    pub reason: String,
+}
+
+/// A user reads the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListEntries {
+    /// Only entries before this index.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only those of this query.
+    pub transaction: Option<Uuid>,
+}
+
+impl TryFrom<pb::MatchRequest> for Match {
+    type Error = WireError;
+
+    fn try_from(request: pb::MatchRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            peer: check::name("peer", request.peer)?,
+            dataset: check::name("dataset", request.dataset)?,
+            mode: check::listed("mode", &request.mode, "must be hits or count")?,
+            kinds: match request.kinds.as_slice() {
+                [] => None,
+                names => Some(peer::kinds("kinds", names)?),
+            },
+            purpose: check::name("purpose", request.purpose)?,
+            case_reference: check::case_reference("case_reference", request.case_reference)?,
+            reason: check::reason("reason", request.reason)?,
+            agreement: match request.agreement {
+                none if none.is_empty() => None,
+                id => Some(check::name("agreement", id)?),
+            },
+        })
+    }
+}
+
+impl TryFrom<pb::ImportDatasetRequest> for ImportStep {
+    type Error = WireError;
+
+    fn try_from(request: pb::ImportDatasetRequest) -> Result<Self, WireError> {
+        Ok(match check::present("message", request.message)? {
+            import_dataset_request::Message::Begin(begin) => Self::Begin {
+                dataset: check::name("begin.dataset", begin.dataset)?,
+                profile: check::name("begin.profile", begin.profile)?,
+                profile_hash: check::digest("begin.profile_hash", &begin.profile_hash)?,
+            },
+            import_dataset_request::Message::Records(records) => {
+                Self::Records(records.records.into_iter().map(record).collect::<Result<_, _>>()?)
+            }
+            import_dataset_request::Message::Commit(_) => Self::Commit,
+        })
+    }
+}
+
+impl TryFrom<pb::EraseDatasetRequest> for Erase {
+    type Error = WireError;
+
+    fn try_from(request: pb::EraseDatasetRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            dataset: check::name("dataset", request.dataset)?,
+            reason: check::reason("reason", request.reason)?,
+        })
+    }
+}
+
+impl TryFrom<pb::ListEntriesRequest> for ListEntries {
+    type Error = WireError;
+
+    fn try_from(request: pb::ListEntriesRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            before: (request.before != 0).then_some(request.before),
+            limit: match request.limit {
+                0 => 50,
+                limit @ 1..=1000 => limit as usize,
+                _ => return Err(WireError::new("limit", "must be 1 to 1000, or 0 for 50")),
+            },
+            transaction: match request.transaction.is_empty() {
+                true => None,
+                false => Some(check::uuid("transaction", &request.transaction)?),
+            },
+        })
+    }
+}
+
+/// The id that a request to show an entry names.
+///
+/// # Errors
+/// [`WireError`] unless it is a UUID.
+pub fn entry_id(request: &pb::ShowEntryRequest) -> Result<Uuid, WireError> {
+    check::uuid("entry", &request.entry)
+}
+
+/// A record, to be sent.
+pub fn to_pb(record: &Record) -> pb::Record {
+    let date = |date: Option<Date>| date.map(|date| date.to_string()).unwrap_or_default();
+    pb::Record {
+        reference: record.reference.clone(),
+        role: record.role.to_string(),
+        visibility: record.visibility.to_string(),
+        observed: date(record.observed),
+        expires: date(record.expires),
+        identifiers: record
+            .identifiers
+            .iter()
+            .map(|identifier| pb::Identifier {
+                kind: identifier.kind().to_string(),
+                canonical: identifier.canonical().to_owned(),
+            })
+            .collect(),
+    }
+}
+
+/// The bytes of an id.
+pub fn id(id: Uuid) -> Bytes {
+    Bytes::copy_from_slice(id.as_bytes())
+}
+
+fn record(record: pb::Record) -> Result<Record, WireError> {
+    let identifiers = record
+        .identifiers
+        .iter()
+        .map(|identifier| {
+            let kind = check::listed("records.identifiers.kind", &identifier.kind, "must be a known kind")?;
+            Identifier::from_canonical(kind, &identifier.canonical)
+                .map_err(|_| WireError::new("records.identifiers.canonical", "must be in canonical form for its kind"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let date = |field, text: &str| match text {
+        "" => Ok(None),
+        text => Ok(Some(check::listed::<Date>(field, text, "must be a date yyyy-mm-dd")?)),
+    };
+    Record::new(
+        record.reference,
+        check::listed("records.role", &record.role, "must be a known role")?,
+        check::listed("records.visibility", &record.visibility, "must be a, b, c or d")?,
+        date("records.observed", &record.observed)?,
+        date("records.expires", &record.expires)?,
+        identifiers,
+    )
+    .map_err(|_| WireError::new("records", "must hold a reference of 1 to 128 bytes and 1 to 64 identifiers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_panic(bytes: Vec<u8>) {
+            if let Ok(message) = pb::ImportDatasetRequest::decode(bytes.as_slice()) {
+                let _ = ImportStep::try_from(message);
+            }
+            if let Ok(message) = pb::MatchRequest::decode(bytes.as_slice()) {
+                let _ = Match::try_from(message);
+            }
+        }
+    }
+
+    #[test]
+    fn records_are_checked_again_on_arrival() {
+        let good = pb::Record {
+            reference: "a-1".into(),
+            role: "suspect".into(),
+            visibility: "b".into(),
+            observed: String::new(),
+            expires: "2030-01-01".into(),
+            identifiers: vec![pb::Identifier { kind: "phone".into(), canonical: "+31612345678".into() }],
+        };
+        assert!(record(good.clone()).is_ok());
+        let spoiled: [(&str, fn(&mut pb::Record)); 6] = [
+            ("records.identifiers.canonical", |r| r.identifiers[0].canonical = "06-12345678".into()),
+            ("records.identifiers.kind", |r| r.identifiers[0].kind = "CANARY".into()),
+            ("records.role", |r| r.role = "CANARY".into()),
+            ("records.visibility", |r| r.visibility = "e".into()),
+            ("records.expires", |r| r.expires = "01-01-2030".into()),
+            ("records", |r| r.reference = "CANARY".repeat(100)),
+        ];
+        for (field, spoil) in spoiled {
+            let mut bad = good.clone();
+            spoil(&mut bad);
+            let error = record(bad).unwrap_err();
+            assert_eq!(error.field, field);
+            assert!(!error.to_string().contains("CANARY"));
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! `overlap.peer.v1`, checked.
+
+use bytes::Bytes;
+use overlap_audit::Digest;
+use overlap_psi::{Encoded, Protocol, dh};
+use overlap_records::Kind;
+use uuid::Uuid;
+
+use crate::{
+    CHUNK, WireError, check,
+    pb::peer::{self as pb, match_request, match_response},
+};
+
+/// What a match is opened with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Id of the query, the same in both logs.
+    pub transaction: Uuid,
+    /// Id of the agreement.
+    pub agreement: String,
+    /// Hash of the agreement.
+    pub agreement_hash: Digest,
+    /// Dataset of the holder.
+    pub dataset: String,
+    /// What the asker is to learn.
+    pub mode: Mode,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Name of the profile.
+    pub profile: String,
+    /// Hash of the profile.
+    pub profile_hash: Digest,
+    /// Kinds compared: ascending, each once.
+    pub kinds: Vec<Kind>,
+    /// Purpose.
+    pub purpose: String,
+    /// Case reference.
+    pub case_reference: String,
+    /// Reason in words.
+    pub reason: String,
+    /// The person that asks.
+    pub person: String,
+    /// In which role.
+    pub role: String,
+    /// Size of the asker's set.
+    pub set_size: u64,
+    /// Commitment to the asker's set.
+    pub input_commitment: Digest,
+}
+
+/// Mode of a match, by its name on the wire and in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Which of the asker's items match.
+    Hits,
+    /// How many match.
+    Count,
+}
+
+/// A message of the asker.
+#[derive(Debug)]
+pub enum Request {
+    /// The first.
+    Open(Box<Open>),
+    /// Blinded elements.
+    Blinded(Vec<Encoded>),
+}
+
+/// A message of the holder.
+#[derive(Debug)]
+pub enum Response {
+    /// The first: the size of the holder's set.
+    Accepted(u64),
+    /// Elements or tokens.
+    Reply(dh::Reply),
+    /// How many items of its own set the holder has done, while it has nothing to send.
+    Working(u64),
+    /// The last.
+    Complete,
+}
+
+impl Mode {
+    /// The name on the wire, in the log and in agreements.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hits => "hits",
+            Self::Count => "count",
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Self, WireError> {
+        match text {
+            "hits" => Ok(Self::Hits),
+            "count" => Ok(Self::Count),
+            _ => Err(WireError::new("mode", "must be hits or count")),
+        }
+    }
+}
+
+impl From<Mode> for dh::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Hits => Self::Hits,
+            Mode::Count => Self::Count,
+        }
+    }
+}
+
+impl TryFrom<pb::MatchRequest> for Request {
+    type Error = WireError;
+
+    fn try_from(message: pb::MatchRequest) -> Result<Self, WireError> {
+        Ok(match check::present("request.message", message.message)? {
+            match_request::Message::Open(open) => Self::Open(Box::new(open.try_into()?)),
+            match_request::Message::Blinded(blinded) => Self::Blinded(elements("blinded.elements", &blinded.elements)?),
+        })
+    }
+}
+
+impl TryFrom<pb::MatchResponse> for Response {
+    type Error = WireError;
+
+    fn try_from(message: pb::MatchResponse) -> Result<Self, WireError> {
+        Ok(match check::present("response.message", message.message)? {
+            match_response::Message::Accepted(accepted) => Self::Accepted(set_size("accepted.set_size", accepted.set_size)?),
+            match_response::Message::Evaluated(evaluated) => {
+                Self::Reply(dh::Reply::Evaluated(elements("evaluated.elements", &evaluated.elements)?))
+            }
+            match_response::Message::Tokens(tokens) => {
+                const MUST: &str = "must be whole tokens of 16 bytes, at least one";
+                Self::Reply(dh::Reply::Tokens(check::elements("tokens.tokens", &tokens.tokens, MUST)?))
+            }
+            match_response::Message::Working(working) => Self::Working(set_size("working.done", working.done)?),
+            match_response::Message::Complete(_) => Self::Complete,
+        })
+    }
+}
+
+impl TryFrom<pb::MatchOpen> for Open {
+    type Error = WireError;
+
+    fn try_from(open: pb::MatchOpen) -> Result<Self, WireError> {
+        Ok(Self {
+            transaction: check::uuid("open.transaction", &open.transaction)?,
+            agreement: check::name("open.agreement", open.agreement)?,
+            agreement_hash: check::digest("open.agreement_hash", &open.agreement_hash)?,
+            dataset: check::name("open.dataset", open.dataset)?,
+            mode: check::listed("open.mode", &open.mode, "must be hits or count")?,
+            protocol: check::listed("open.protocol", &open.protocol, "must name a protocol that this node runs")?,
+            profile: check::name("open.profile", open.profile)?,
+            profile_hash: check::digest("open.profile_hash", &open.profile_hash)?,
+            kinds: kinds("open.kinds", &open.kinds)?,
+            purpose: check::name("open.purpose", open.purpose)?,
+            case_reference: check::case_reference("open.case_reference", open.case_reference)?,
+            reason: check::reason("open.reason", open.reason)?,
+            person: check::name("open.person", open.person)?,
+            role: check::name("open.role", open.role)?,
+            set_size: set_size("open.set_size", open.set_size)?,
+            input_commitment: check::digest("open.input_commitment", &open.input_commitment)?,
+        })
+    }
+}
+
+impl From<Open> for pb::MatchRequest {
+    fn from(open: Open) -> Self {
+        let open = pb::MatchOpen {
+            transaction: Bytes::copy_from_slice(open.transaction.as_bytes()),
+            agreement: open.agreement,
+            agreement_hash: Bytes::copy_from_slice(&open.agreement_hash.0),
+            dataset: open.dataset,
+            mode: open.mode.name().to_owned(),
+            protocol: open.protocol.name().to_owned(),
+            profile: open.profile,
+            profile_hash: Bytes::copy_from_slice(&open.profile_hash.0),
+            kinds: open.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            purpose: open.purpose,
+            case_reference: open.case_reference,
+            reason: open.reason,
+            person: open.person,
+            role: open.role,
+            set_size: open.set_size,
+            input_commitment: Bytes::copy_from_slice(&open.input_commitment.0),
+        };
+        Self { message: Some(match_request::Message::Open(open)) }
+    }
+}
+
+/// The message that carries blinded elements.
+pub fn blinded(elements: &[Encoded]) -> pb::MatchRequest {
+    let elements = pb::Elements { elements: Bytes::copy_from_slice(elements.as_flattened()) };
+    pb::MatchRequest { message: Some(match_request::Message::Blinded(elements)) }
+}
+
+impl From<Response> for pb::MatchResponse {
+    fn from(response: Response) -> Self {
+        let message = match response {
+            Response::Accepted(set_size) => match_response::Message::Accepted(pb::MatchAccepted { set_size }),
+            Response::Reply(dh::Reply::Evaluated(elements)) => match_response::Message::Evaluated(pb::Elements {
+                elements: Bytes::copy_from_slice(elements.as_flattened()),
+            }),
+            Response::Reply(dh::Reply::Tokens(tokens)) => {
+                match_response::Message::Tokens(pb::Tokens { tokens: Bytes::copy_from_slice(tokens.as_flattened()) })
+            }
+            Response::Working(done) => match_response::Message::Working(pb::MatchWorking { done }),
+            Response::Complete => match_response::Message::Complete(pb::MatchComplete {}),
+        };
+        Self { message: Some(message) }
+    }
+}
+
+/// Kinds by name: at least one, each once; returned in ascending order.
+pub(crate) fn kinds(field: &'static str, names: &[String]) -> Result<Vec<Kind>, WireError> {
+    const MUST: &str = "must name at least one known kind, each once";
+    if names.is_empty() || names.len() > Kind::ALL.len() {
+        return Err(WireError::new(field, MUST));
+    }
+    let mut kinds =
+        names.iter().map(|name| check::listed(field, name, MUST)).collect::<Result<Vec<Kind>, WireError>>()?;
+    kinds.sort_unstable();
+    if kinds.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(WireError::new(field, MUST));
+    }
+    Ok(kinds)
+}
+
+fn set_size(field: &'static str, size: u64) -> Result<u64, WireError> {
+    match size {
+        0..=dh::Terms::MAX_SET => Ok(size),
+        _ => Err(WireError::new(field, "must be less than 2^32")),
+    }
+}
+
+fn elements(field: &'static str, bytes: &[u8]) -> Result<Vec<Encoded>, WireError> {
+    const MUST: &str = "must be 1 to 4096 whole elements of 32 bytes";
+    let elements = check::elements(field, bytes, MUST)?;
+    if elements.len() > CHUNK {
+        return Err(WireError::new(field, MUST));
+    }
+    Ok(elements)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn open() -> Open {
+        Open {
+            transaction: Uuid::from_u128(1),
+            agreement: "thb".into(),
+            agreement_hash: Digest([1; 32]),
+            dataset: "cases".into(),
+            mode: Mode::Hits,
+            protocol: Protocol::DhPsi,
+            profile: "eu-thb/1".into(),
+            profile_hash: Digest([2; 32]),
+            kinds: vec![Kind::Phone, Kind::Bsn],
+            purpose: "thb-investigation".into(),
+            case_reference: "case 1".into(),
+            reason: "lead from a victim's phone".into(),
+            person: "spiffe://politie.example/user/a".into(),
+            role: "analyst".into(),
+            set_size: 5,
+            input_commitment: Digest([3; 32]),
+        }
+    }
+
+    fn wire() -> pb::MatchOpen {
+        match pb::MatchRequest::from(open()).message {
+            Some(match_request::Message::Open(open)) => open,
+            _ => unreachable!("an open message was made"),
+        }
+    }
+
+    #[test]
+    fn an_opening_survives_the_wire() {
+        let mut expected = open();
+        expected.kinds.sort_unstable();
+        assert_eq!(Open::try_from(wire()).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_bad_field_is_named_without_its_value() {
+        type Spoil = fn(&mut pb::MatchOpen);
+        let cases: [(&str, Spoil); 16] = [
+            ("open.transaction", |o| o.transaction = Bytes::from_static(b"CANARY")),
+            ("open.transaction", |o| o.transaction = Bytes::from_static(&[0; 16])),
+            ("open.agreement", |o| o.agreement = "CANARY agreement".into()),
+            ("open.agreement_hash", |o| o.agreement_hash = Bytes::from_static(b"CANARY")),
+            ("open.dataset", |o| o.dataset = String::new()),
+            ("open.mode", |o| o.mode = "CANARY".into()),
+            ("open.protocol", |o| o.protocol = "CANARY".into()),
+            ("open.kinds", |o| o.kinds = vec![]),
+            ("open.kinds", |o| o.kinds = vec!["CANARY".into()]),
+            ("open.kinds", |o| o.kinds = vec!["phone".into(), "phone".into()]),
+            ("open.purpose", |o| o.purpose = "CANARY\n".into()),
+            ("open.case_reference", |o| o.case_reference = "  ".into()),
+            ("open.reason", |o| o.reason = "CANARY".repeat(200)),
+            ("open.person", |o| o.person = String::new()),
+            ("open.set_size", |o| o.set_size = u64::MAX),
+            ("open.input_commitment", |o| o.input_commitment = Bytes::new()),
+        ];
+        for (field, spoil) in cases {
+            let mut open = wire();
+            spoil(&mut open);
+            let error = Open::try_from(open).unwrap_err();
+            assert_eq!(error.field, field);
+            assert!(!error.to_string().contains("CANARY"), "{error}");
+        }
+    }
+
+    #[test]
+    fn elements_come_whole_and_not_too_many() {
+        let of = |bytes: usize| pb::MatchRequest {
+            message: Some(match_request::Message::Blinded(pb::Elements { elements: vec![0; bytes].into() })),
+        };
+        assert!(Request::try_from(of(32 * CHUNK)).is_ok());
+        for bad in [0, 1, 31, 33, 32 * CHUNK + 32] {
+            assert_eq!(Request::try_from(of(bad)).unwrap_err().field, "blinded.elements");
+        }
+        assert_eq!(Request::try_from(pb::MatchRequest { message: None }).unwrap_err().field, "request.message");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_panic(bytes: Vec<u8>) {
+            if let Ok(message) = pb::MatchRequest::decode(bytes.as_slice()) {
+                let _ = Request::try_from(message);
+            }
+            if let Ok(message) = pb::MatchResponse::decode(bytes.as_slice()) {
+                let _ = Response::try_from(message);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Text to rows of fields, RFC 4180, with limits and true line numbers.
+
+use std::io::Read;
+
+use csv_core::ReadRecordResult;
+use zeroize::Zeroizing;
+
+use super::error::Fault;
+use super::source::Source;
+use super::{MAX_COLUMNS, MAX_ROW_BYTES};
+
+const CHUNK: usize = 16 * 1024;
+
+/// What a delimiter is looked for among, in order of preference.
+const DELIMITERS: [u8; 4] = [b';', b',', b'\t', b'|'];
+
+pub(crate) struct Rows<R> {
+    source: Source<R>,
+    csv: csv_core::Reader,
+    input: Zeroizing<Vec<u8>>,
+    input_at: usize,
+    input_len: usize,
+    /// One row at most: a row that does not fit is refused, so that no file makes this grow.
+    text: Zeroizing<Vec<u8>>,
+    ends: Vec<usize>,
+    /// The line on which the next byte stands.
+    line: u64,
+    after_cr: bool,
+}
+
+/// The fields of one row.
+pub(crate) struct Cells<'a> {
+    line: u64,
+    text: &'a str,
+    ends: &'a [usize],
+}
+
+impl<R: Read> Rows<R> {
+    /// Without a delimiter given, takes the one that the file announces (`sep=;`), or else the commonest one of its first line.
+    pub(crate) fn new(source: Source<R>, delimiter: Option<u8>) -> Result<Self, Fault> {
+        let sample = source.sample();
+        let announced = announced(&sample);
+        let delimiter = delimiter.or(announced).unwrap_or_else(|| detect(&sample));
+        let mut rows = Self {
+            source,
+            csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            input: Zeroizing::new(vec![0; CHUNK]),
+            input_at: 0,
+            input_len: 0,
+            text: Zeroizing::new(vec![0; MAX_ROW_BYTES]),
+            ends: vec![0; MAX_COLUMNS],
+            line: 1,
+            after_cr: false,
+        };
+        if announced.is_some() {
+            rows.skip_while(|byte| !matches!(byte, b'\r' | b'\n'))?;
+        }
+        Ok(rows)
+    }
+
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.source.bytes_read()
+    }
+
+    /// The next row that has any text; none at the end of the file.
+    pub(crate) fn next(&mut self) -> Result<Option<Cells<'_>>, Fault> {
+        self.skip_while(|byte| matches!(byte, b'\r' | b'\n'))?;
+        let row = self.line;
+        let (mut text_len, mut fields) = (0, 0);
+        loop {
+            self.fill()?;
+            let (result, read, written, ended) = self.csv.read_record(
+                self.input.get(self.input_at..self.input_len).unwrap_or_default(),
+                self.text.get_mut(text_len..).unwrap_or_default(),
+                self.ends.get_mut(fields..).unwrap_or_default(),
+            );
+            if self.consume(read) {
+                return Err(Fault::NotText { row });
+            }
+            text_len += written;
+            fields += ended;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => return Err(Fault::RowTooLong { row }),
+                ReadRecordResult::OutputEndsFull => return Err(Fault::TooManyColumns { row }),
+                ReadRecordResult::Record => break,
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+        let text = self.text.get(..text_len).unwrap_or_default();
+        let ends = self.ends.get(..fields).unwrap_or_default();
+        let not_valid = Fault::Encoding {
+            row,
+            encoding: self.source.encoding(),
+        };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return Err(not_valid);
+        };
+        // two broken characters on both sides of a delimiter can look whole once it is gone
+        if !ends.iter().all(|end| text.is_char_boundary(*end)) {
+            return Err(not_valid);
+        }
+        Ok(Some(Cells { line: row, text, ends }))
+    }
+
+    /// Reads more input if there is none left; at the end of the file there stays none.
+    fn fill(&mut self) -> Result<(), Fault> {
+        if self.input_at >= self.input_len {
+            self.input_at = 0;
+            self.input_len = 0;
+            self.input_len = self.source.read(&mut self.input)?;
+        }
+        Ok(())
+    }
+
+    fn skip_while(&mut self, skipped: impl Fn(u8) -> bool) -> Result<(), Fault> {
+        loop {
+            self.fill()?;
+            let input = self.input.get(self.input_at..self.input_len).unwrap_or_default();
+            let count = input.iter().take_while(|byte| skipped(**byte)).count();
+            if count == 0 {
+                return Ok(());
+            }
+            self.consume(count);
+        }
+    }
+
+    /// Moves on and counts lines, ended by LF, CR LF or CR; true if there was a NUL among the bytes.
+    fn consume(&mut self, count: usize) -> bool {
+        let mut has_nul = false;
+        for byte in self.input.iter().skip(self.input_at).take(count) {
+            has_nul |= *byte == 0;
+            self.line += u64::from(*byte == b'\r' || (*byte == b'\n' && !self.after_cr));
+            self.after_cr = *byte == b'\r';
+        }
+        self.input_at += count;
+        has_nul
+    }
+}
+
+impl<'a> Cells<'a> {
+    /// The line on which the row starts.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The field without the blanks around it; empty if there is no such field.
+    pub(crate) fn get(&self, index: usize) -> &'a str {
+        let start = index
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
+        self.ends
+            .get(index)
+            .and_then(|end| self.text.get(start..*end))
+            .unwrap_or_default()
+            .trim()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Delimiters and blanks alone, as spreadsheets leave them under a table.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+}
+
+/// The delimiter of a first line `sep=;`, which Excel writes and reads.
+fn announced(sample: &str) -> Option<u8> {
+    let line = sample.lines().next()?;
+    match line.trim_end_matches('\r').strip_prefix("sep=")?.as_bytes() {
+        [byte] if byte.is_ascii() => Some(*byte),
+        _ => None,
+    }
+}
+
+/// The commonest candidate in the first line that is not blank, outside quotes; the order above where they tie.
+fn detect(sample: &str) -> u8 {
+    let mut counts = [0_usize; DELIMITERS.len()];
+    let mut is_quoted = false;
+    for c in sample.trim_start_matches([' ', '\r', '\n']).chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            '\r' | '\n' if !is_quoted => break,
+            _ if is_quoted => {}
+            _ => counts
+                .iter_mut()
+                .zip(DELIMITERS)
+                .for_each(|(count, known)| *count += usize::from(c == known as char)),
+        }
+    }
+    let mut best = (0, b',');
+    for (count, known) in counts.into_iter().zip(DELIMITERS) {
+        if count > best.0 {
+            best = (count, known);
+        }
+    }
+    best.1
+}

@@ -1,0 +1,26 @@
+//! Vehicle registration marks.
+
+use zeroize::Zeroizing;
+
+use super::text::alphanumeric;
+use crate::region::Region;
+use crate::rejection::Rejection;
+
+/// `12-ab-34` in NL -> `NL:12AB34`; a text that starts with a country and a colon keeps its own country.
+///
+/// # Errors
+///
+/// - [`Rejection::PlateNotValid`]: fewer than 2 or more than 12 letters and digits.
+/// - [`Rejection::CountryUnknown`]: two letters and a colon in front that name no country.
+/// - [`Rejection::Placeholder`], [`Rejection::SeveralValues`].
+pub(crate) fn plate(raw: &str, region: Region) -> Result<Zeroizing<String>, Rejection> {
+    let (region, mark) = match raw.split_once(':') {
+        Some((country, mark)) => (country.trim().parse().map_err(|_| Rejection::CountryUnknown)?, mark),
+        None => (region, raw),
+    };
+    let mark = alphanumeric(mark)?;
+    if !(2..=12).contains(&mark.len()) {
+        return Err(Rejection::PlateNotValid);
+    }
+    Ok(Zeroizing::new(format!("{region}:{}", *mark)))
+}
