@@ -4,7 +4,10 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 2] = ["proto/overlap/peer/v1/peer.proto", "proto/overlap/operator/v1/operator.proto"];
+const FILES: [&str; 2] = [
+    "proto/overlap/peer/v1/peer.proto",
+    "proto/overlap/operator/v1/operator.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -81,7 +81,9 @@ pub struct Logged {
 impl Logged {
     /// How the entry stands.
     pub fn outcome(&self) -> Outcome {
-        self.closing.as_ref().map_or(Outcome::Admitted, |closing| closing.outcome)
+        self.closing
+            .as_ref()
+            .map_or(Outcome::Admitted, |closing| closing.outcome)
     }
 }
 

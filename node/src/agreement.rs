@@ -104,9 +104,14 @@ struct RawGrant {
 impl Agreement {
     /// Reads an agreement to which `own` has to be a party.
     pub(crate) fn parse(path: &Path, text: &str, own: &str) -> Result<Self, AgreementError> {
-        let raw: Raw = toml::from_str(text)
-            .map_err(|source| AgreementError::Toml { path: path.to_owned(), source: Box::new(source) })?;
-        Self::check(raw, own).map_err(|what| AgreementError::Value { path: path.to_owned(), what })
+        let raw: Raw = toml::from_str(text).map_err(|source| AgreementError::Toml {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        Self::check(raw, own).map_err(|what| AgreementError::Value {
+            path: path.to_owned(),
+            what,
+        })
     }
 
     /// The party with this id.
@@ -168,21 +173,31 @@ impl Agreement {
         if distinct.len() != 2 * raw.party.len() {
             return Err("party: names and ids must differ".into());
         }
-        let profile = Profile::named(&raw.profile)
-            .ok_or_else(|| format!("profile must be one that this build has, such as {}", Profile::EU_THB_1.name()))?;
+        let profile = Profile::named(&raw.profile).ok_or_else(|| {
+            format!(
+                "profile must be one that this build has, such as {}",
+                Profile::EU_THB_1.name()
+            )
+        })?;
         let grants = raw
             .grant
             .into_iter()
             .map(|grant| {
                 let party = |name: &str| {
                     let party = raw.party.iter().find(|party| party.name == name);
-                    party.cloned().ok_or_else(|| format!("grant: {name} must be the name of a party"))
+                    party
+                        .cloned()
+                        .ok_or_else(|| format!("grant: {name} must be the name of a party"))
                 };
                 let (asker, holder) = (party(&grant.asker)?, party(&grant.holder)?);
                 if asker.id == holder.id {
                     return Err("grant: asker and holder must differ".into());
                 }
-                let modes = grant.modes.iter().map(|mode| mode.parse()).collect::<Result<BTreeSet<Mode>, _>>();
+                let modes = grant
+                    .modes
+                    .iter()
+                    .map(|mode| mode.parse())
+                    .collect::<Result<BTreeSet<Mode>, _>>();
                 let modes = modes.map_err(|_| "grant: modes must be hits or count".to_owned())?;
                 if modes.is_empty() || grant.kinds.is_empty() {
                     return Err("grant: modes and kinds must name at least one each".into());
@@ -225,5 +240,9 @@ fn hash(raw: &Raw) -> Result<Digest, String> {
 }
 
 pub(crate) fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
-    values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(", ")
+    values
+        .into_iter()
+        .map(|value| value.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

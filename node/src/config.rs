@@ -207,9 +207,16 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let raw: Raw = parse(path, &files::read(path)?)?;
         let base = path.parent().unwrap_or(Path::new("."));
-        let wrong = |field: &str, must: String| ConfigError::Value { path: path.to_owned(), field: field.to_owned(), must };
+        let wrong = |field: &str, must: String| ConfigError::Value {
+            path: path.to_owned(),
+            field: field.to_owned(),
+            must,
+        };
         if !is_spiffe(&raw.id) {
-            return Err(wrong("id", "must be a SPIFFE URI such as spiffe://overlap.example/agency/politie".into()));
+            return Err(wrong(
+                "id",
+                "must be a SPIFFE URI such as spiffe://overlap.example/agency/politie".into(),
+            ));
         }
         let config = Self {
             peers: peers(raw.peers).map_err(|must| wrong("peers", must))?,
@@ -234,18 +241,32 @@ impl Config {
     /// [`ConfigError::File`], [`ConfigError::DataKey`].
     pub fn read_data_key(&self) -> Result<DataKey, ConfigError> {
         let text = files::read_secret(&self.data_key)?;
-        DataKey::from_hex(&text).map_err(|source| ConfigError::DataKey { path: self.data_key.clone(), source })
+        DataKey::from_hex(&text).map_err(|source| ConfigError::DataKey {
+            path: self.data_key.clone(),
+            source,
+        })
     }
 
     /// What `--check` explains: who this is, whom it knows and what is agreed, a line each.
     pub fn explain(&self) -> Vec<String> {
         let mut lines = vec![
             format!("{} is {}", self.name, self.id),
-            format!("peers call {}, own users call {}", self.peer.listen, self.operator.listen),
+            format!(
+                "peers call {}, own users call {}",
+                self.peer.listen, self.operator.listen
+            ),
             format!("state in {}", self.state.display()),
         ];
-        lines.extend(self.peers.iter().map(|peer| format!("peer {} is {} at {}", peer.name, peer.id, peer.address)));
-        lines.extend(self.users.iter().map(|(id, roles)| format!("user {id} is {roles:?}").to_lowercase()));
+        lines.extend(
+            self.peers
+                .iter()
+                .map(|peer| format!("peer {} is {} at {}", peer.name, peer.id, peer.address)),
+        );
+        lines.extend(
+            self.users
+                .iter()
+                .map(|(id, roles)| format!("user {id} is {roles:?}").to_lowercase()),
+        );
         lines.extend(self.agreements.iter().flat_map(|agreement| agreement.explain()));
         lines
     }
@@ -257,16 +278,30 @@ impl Config {
         let path = self.peer.tls.certificate.clone();
         let chain = self.peer.tls.chain()?;
         let leaf = chain.first().ok_or_else(|| TlsError::Empty { path: path.clone() })?;
-        let own = identity::Certificate::parse(leaf)
-            .map_err(|source| ConfigError::Identity { path: path.clone(), source })?;
+        let own = identity::Certificate::parse(leaf).map_err(|source| ConfigError::Identity {
+            path: path.clone(),
+            source,
+        })?;
         if own.id != self.id {
-            let must = format!("must be the URI in the node's certificate {}, which is {}", path.display(), own.id);
-            return Err(ConfigError::Value { path, field: "id".into(), must });
+            let must = format!(
+                "must be the URI in the node's certificate {}, which is {}",
+                path.display(),
+                own.id
+            );
+            return Err(ConfigError::Value {
+                path,
+                field: "id".into(),
+                must,
+            });
         }
         for agreement in &self.agreements {
             if agreement.party(&self.id).is_some_and(|party| party.key != own.key) {
                 let must = "must pin the key of this node's certificate; see `overlap pki thumbprint`".to_owned();
-                return Err(ConfigError::Value { path, field: format!("agreement {}", agreement.id), must });
+                return Err(ConfigError::Value {
+                    path,
+                    field: format!("agreement {}", agreement.id),
+                    must,
+                });
             }
         }
         Ok(())
@@ -309,7 +344,10 @@ impl RawEndpoint {
             ca: base.join(self.ca),
             crl: base.join(self.crl),
         };
-        Endpoint { listen: self.listen, tls }
+        Endpoint {
+            listen: self.listen,
+            tls,
+        }
     }
 }
 
@@ -326,7 +364,10 @@ impl Role {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|source| ConfigError::Toml { path: path.to_owned(), source: Box::new(source) })
+    toml::from_str(text).map_err(|source| ConfigError::Toml {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 fn peers(raw: Vec<RawPeer>) -> Result<Vec<Peer>, String> {
@@ -356,7 +397,10 @@ fn users(raw: Vec<RawUser>) -> Result<BTreeMap<String, BTreeSet<Role>>, String> 
 
 /// Every `.toml` of the directory, in order of name.
 fn agreements(directory: &Path, own: &str) -> Result<Vec<Arc<Agreement>>, ConfigError> {
-    let unreadable = |source| FileError::Unreadable { path: directory.to_owned(), source };
+    let unreadable = |source| FileError::Unreadable {
+        path: directory.to_owned(),
+        source,
+    };
     let mut paths = fs::read_dir(directory)
         .map_err(unreadable)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -368,7 +412,11 @@ fn agreements(directory: &Path, own: &str) -> Result<Vec<Arc<Agreement>>, Config
     for path in paths {
         let agreement = Agreement::parse(&path, &files::read(&path)?, own)?;
         if agreements.iter().any(|other| other.id == agreement.id) {
-            return Err(ConfigError::Value { path, field: "id".into(), must: "must differ from other agreements".into() });
+            return Err(ConfigError::Value {
+                path,
+                field: "id".into(),
+                must: "must differ from other agreements".into(),
+            });
         }
         agreements.push(Arc::new(agreement));
     }
@@ -376,7 +424,9 @@ fn agreements(directory: &Path, own: &str) -> Result<Vec<Arc<Agreement>>, Config
 }
 
 pub(crate) fn is_spiffe(id: &str) -> bool {
-    let Some((domain, path)) = id.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')) else { return false };
+    let Some((domain, path)) = id.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
     let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
     id.len() <= 128 && plain(domain) && plain(path)
 }

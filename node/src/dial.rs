@@ -32,24 +32,37 @@ pub(crate) async fn dial(
     limits: &Limits,
     traffic: Arc<Traffic>,
 ) -> Result<Dialled, NodeError> {
-    let unreachable = |why: String| NodeError::Unreachable { peer: peer.name.clone(), why };
-    let host = peer.address.rsplit_once(':').map_or(peer.address.as_str(), |(host, _)| host);
+    let unreachable = |why: String| NodeError::Unreachable {
+        peer: peer.name.clone(),
+        why,
+    };
+    let host = peer
+        .address
+        .rsplit_once(':')
+        .map_or(peer.address.as_str(), |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let server =
         ServerName::try_from(host.to_owned()).map_err(|_| unreachable("its address is no host name or IP".into()))?;
     let connect = async {
-        let tcp = TcpStream::connect(&peer.address).await.map_err(|error| unreachable(error.to_string()))?;
+        let tcp = TcpStream::connect(&peer.address)
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-        let stream = TlsConnector::from(tls).connect(server, Counted::new(tcp, traffic)).await;
+        let stream = TlsConnector::from(tls)
+            .connect(server, Counted::new(tcp, traffic))
+            .await;
         stream.map_err(|error| unreachable(cause(&error)))
     };
     let stream = timeout(limits.connect, connect)
         .await
         .map_err(|_| unreachable(format!("no answer within {:?} (limit connect)", limits.connect)))??;
-    let certificate = Certificate::of(stream.get_ref().1.peer_certificates())
-        .map_err(|error| unreachable(error.to_string()))?;
+    let certificate =
+        Certificate::of(stream.get_ref().1.peer_certificates()).map_err(|error| unreachable(error.to_string()))?;
     if certificate.id != peer.id {
-        return Err(unreachable(format!("its certificate is of {}, not of {}", certificate.id, peer.id)));
+        return Err(unreachable(format!(
+            "its certificate is of {}, not of {}",
+            certificate.id, peer.id
+        )));
     }
     // the connection is there already: tonic gets it once, and a second try has none
     let ready = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
@@ -84,7 +97,8 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
 
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    io.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref())
+    io.and_then(|inner| inner.downcast_ref())
+        .or_else(|| error.downcast_ref())
 }
 
 /// What a TLS fault means for the people who can mend it.
@@ -107,10 +121,14 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
             other => return format!("the certificate shown is refused: {other}"),
         },
         rustls::Error::AlertReceived(alert) => match alert {
-            Alert::CertificateExpired => "it refused this node's certificate: expired, not valid yet, or its revocation list is",
+            Alert::CertificateExpired => {
+                "it refused this node's certificate: expired, not valid yet, or its revocation list is"
+            }
             Alert::CertificateRevoked => "it refused this node's certificate: revoked",
             Alert::UnknownCA => "it refused this node's certificate: it does not trust the authority",
-            Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => "it refused this node's certificate",
+            Alert::BadCertificate | Alert::CertificateUnknown | Alert::AccessDenied => {
+                "it refused this node's certificate"
+            }
             Alert::CertificateRequired => "it saw no certificate of this node",
             other => return format!("it ended TLS with {other:?}"),
         },

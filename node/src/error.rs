@@ -14,7 +14,11 @@ pub(crate) enum NodeError {
     Request(WireError),
     /// Refused by certificate, role, agreement or limit.
     #[error("{message}")]
-    Refused { reason: Reason, message: String, limit: Option<&'static str> },
+    Refused {
+        reason: Reason,
+        message: String,
+        limit: Option<&'static str>,
+    },
     /// The peer said no.
     #[error("{peer} refused: {message}")]
     PeerRefused { peer: String, message: String },
@@ -49,11 +53,19 @@ pub(crate) enum NodeError {
 
 impl NodeError {
     pub(crate) fn refused(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Refused { reason, message: message.into(), limit: None }
+        Self::Refused {
+            reason,
+            message: message.into(),
+            limit: None,
+        }
     }
 
     pub(crate) fn limit(limit: &'static str, message: impl Into<String>) -> Self {
-        Self::Refused { reason: Reason::LimitReached, message: message.into(), limit: Some(limit) }
+        Self::Refused {
+            reason: Reason::LimitReached,
+            message: message.into(),
+            limit: Some(limit),
+        }
     }
 
     /// How the entry of a query that ended so stands.
@@ -71,7 +83,7 @@ impl NodeError {
         }
     }
 
-    fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Request(_) => Reason::InvalidRequest,
             Self::Refused { reason, .. } => *reason,

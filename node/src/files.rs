@@ -29,12 +29,18 @@ pub enum FileError {
 
 /// Reads a text file.
 pub(crate) fn read(path: &Path) -> Result<String, FileError> {
-    fs::read_to_string(path).map_err(|source| FileError::Unreadable { path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| FileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Reads a text file that only its owner may read.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileError> {
-    let unreadable = |source| FileError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| FileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(FileError::TooOpen { path: path.to_owned() });

@@ -33,16 +33,27 @@ pub enum IdentityError {
 impl Certificate {
     pub(crate) fn parse(der: &CertificateDer<'_>) -> Result<Self, IdentityError> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| IdentityError::Unreadable)?;
-        let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
-        let mut uris = names.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            _ => None,
-        });
-        let (Some(id), None) = (uris.next(), uris.next()) else { return Err(IdentityError::NotOneUri) };
+        let names = certificate
+            .subject_alternative_name()
+            .map_err(|_| IdentityError::Unreadable)?;
+        let mut uris = names
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+            .filter_map(|name| match name {
+                GeneralName::URI(uri) => Some(*uri),
+                _ => None,
+            });
+        let (Some(id), None) = (uris.next(), uris.next()) else {
+            return Err(IdentityError::NotOneUri);
+        };
         if !crate::config::is_spiffe(id) {
             return Err(IdentityError::NotOneUri);
         }
-        Ok(Self { id: id.to_owned(), key: sha256(certificate.public_key().raw), thumbprint: sha256(der) })
+        Ok(Self {
+            id: id.to_owned(),
+            key: sha256(certificate.public_key().raw),
+            thumbprint: sha256(der),
+        })
     }
 
     /// The leaf of a verified connection.

@@ -73,7 +73,11 @@ impl Listening {
                 handshakes.spawn(async move {
                     match timeout(deadline, shake(tcp, tls, traffic)).await {
                         Ok(Ok((stream, caller))) => {
-                            let connection = Connection { stream, caller, _one_of_the_limit: permit };
+                            let connection = Connection {
+                                stream,
+                                caller,
+                                _one_of_the_limit: permit,
+                            };
                             let _ = accepted.send(Ok(connection)).await;
                         }
                         Ok(Err(Handshake::Refused(reason))) => refused(reason),
@@ -100,14 +104,17 @@ async fn shake(
 ) -> Result<(TlsStream<Counted>, Caller), Handshake> {
     // small messages end every phase: they must not wait for more
     tcp.set_nodelay(true).map_err(|_| Handshake::Failed)?;
-    let stream = TlsAcceptor::from(tls).accept(Counted::new(tcp, traffic)).await.map_err(|error| {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(refused @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
-                Handshake::Refused(crate::dial::explain(refused))
-            }
-            _ => Handshake::Failed,
-        }
-    })?;
+    let stream = TlsAcceptor::from(tls)
+        .accept(Counted::new(tcp, traffic))
+        .await
+        .map_err(
+            |error| match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(refused @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
+                    Handshake::Refused(crate::dial::explain(refused))
+                }
+                _ => Handshake::Failed,
+            },
+        )?;
     let certificate = Certificate::of(stream.get_ref().1.peer_certificates())
         .map_err(|error| Handshake::Refused(error.to_string()))?;
     Ok((stream, Caller(Arc::new(certificate))))

@@ -12,17 +12,24 @@ pub(crate) struct Pool(Arc<rayon::ThreadPool>);
 
 impl Pool {
     pub(crate) fn new() -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("pool-{i}")).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .thread_name(|i| format!("pool-{i}"))
+            .build()?;
         Ok(Self(Arc::new(pool)))
     }
 
     /// Runs work on the pool and waits for it without holding up the async runtime.
-    pub(crate) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NodeError> {
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NodeError> {
         let (done, result) = oneshot::channel();
         self.0.spawn(move || {
             let _ = done.send(work());
         });
-        result.await.map_err(|_| NodeError::Broken("work on the pool ended without a result"))
+        result
+            .await
+            .map_err(|_| NodeError::Broken("work on the pool ended without a result"))
     }
 
     /// Runs work on the pool from a blocking thread.
@@ -33,5 +40,7 @@ impl Pool {
 
 /// Runs blocking work (the store, files) on a thread for it.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NodeError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| NodeError::Broken("a blocking task panicked"))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| NodeError::Broken("a blocking task panicked"))
 }

@@ -103,7 +103,9 @@ impl Material {
     fn roots(&self) -> Result<Arc<RootCertStore>, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in self.items(&self.ca)? {
-            roots.add(certificate).map_err(|error| self.unusable(&self.ca, &error))?;
+            roots
+                .add(certificate)
+                .map_err(|error| self.unusable(&self.ca, &error))?;
         }
         Ok(Arc::new(roots))
     }
@@ -114,15 +116,20 @@ impl Material {
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
         let pem = files::read_secret(&self.key)?;
-        PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|source| TlsError::Pem { path: self.key.clone(), source })
+        PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|source| TlsError::Pem {
+            path: self.key.clone(),
+            source,
+        })
     }
 
     fn items<T: PemObject>(&self, path: &PathBuf) -> Result<Vec<T>, TlsError> {
         let text = files::read(path)?;
         let items = T::pem_slice_iter(text.as_bytes())
             .collect::<Result<Vec<T>, _>>()
-            .map_err(|source| TlsError::Pem { path: path.clone(), source })?;
+            .map_err(|source| TlsError::Pem {
+                path: path.clone(),
+                source,
+            })?;
         if items.is_empty() {
             return Err(TlsError::Empty { path: path.clone() });
         }
@@ -130,7 +137,10 @@ impl Material {
     }
 
     fn unusable(&self, path: &std::path::Path, error: &dyn std::error::Error) -> TlsError {
-        TlsError::Unusable { path: path.to_owned(), reason: error.to_string() }
+        TlsError::Unusable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
     }
 }
 

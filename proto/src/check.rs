@@ -25,7 +25,11 @@ pub struct Limits {
 }
 
 /// The limits in force; [`WireError`]s state them.
-pub const LIMITS: Limits = Limits { name: 128, case_reference: 128, reason: 1024 };
+pub const LIMITS: Limits = Limits {
+    name: 128,
+    case_reference: 128,
+    reason: 1024,
+};
 
 impl WireError {
     pub(crate) const fn new(field: &'static str, must: &'static str) -> Self {
@@ -39,17 +43,26 @@ pub(crate) fn name(field: &'static str, text: String) -> Result<String, WireErro
     if fits && text.chars().all(|c| !c.is_control() && !c.is_whitespace()) {
         return Ok(text);
     }
-    Err(WireError::new(field, "must be 1 to 128 bytes without blanks or control characters"))
+    Err(WireError::new(
+        field,
+        "must be 1 to 128 bytes without blanks or control characters",
+    ))
 }
 
 pub(crate) fn case_reference(field: &'static str, text: String) -> Result<String, WireError> {
     let text = words(text, LIMITS.case_reference);
-    text.ok_or(WireError::new(field, "must be given, at most 128 bytes without control characters"))
+    text.ok_or(WireError::new(
+        field,
+        "must be given, at most 128 bytes without control characters",
+    ))
 }
 
 pub(crate) fn reason(field: &'static str, text: String) -> Result<String, WireError> {
     let text = words(text, LIMITS.reason);
-    text.ok_or(WireError::new(field, "must be given in words, at most 1024 bytes without control characters"))
+    text.ok_or(WireError::new(
+        field,
+        "must be given in words, at most 1024 bytes without control characters",
+    ))
 }
 
 fn words(text: String, max: usize) -> Option<String> {
@@ -58,7 +71,11 @@ fn words(text: String, max: usize) -> Option<String> {
 }
 
 pub(crate) fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
-    Ok(Digest(bytes.try_into().map_err(|_| WireError::new(field, "must be a digest of 32 bytes"))?))
+    Ok(Digest(
+        bytes
+            .try_into()
+            .map_err(|_| WireError::new(field, "must be a digest of 32 bytes"))?,
+    ))
 }
 
 pub(crate) fn uuid(field: &'static str, bytes: &[u8]) -> Result<Uuid, WireError> {

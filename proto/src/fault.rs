@@ -90,10 +90,19 @@ impl Reason {
     /// A status with this reason. Messages are cut: long ones break HTTP/2 headers.
     pub fn status(self, message: &str, limit: Option<&str>) -> Status {
         const LONGEST: usize = 512;
-        let cut = message.char_indices().nth(LONGEST).map_or(message, |(end, _)| &message[..end]);
-        let metadata: HashMap<String, String> =
-            limit.map(|limit| ("limit".to_owned(), limit.to_owned())).into_iter().collect();
-        Status::with_error_details(self.code(), cut, ErrorDetails::with_error_info(self.name(), DOMAIN, metadata))
+        let cut = message
+            .char_indices()
+            .nth(LONGEST)
+            .map_or(message, |(end, _)| &message[..end]);
+        let metadata: HashMap<String, String> = limit
+            .map(|limit| ("limit".to_owned(), limit.to_owned()))
+            .into_iter()
+            .collect();
+        Status::with_error_details(
+            self.code(),
+            cut,
+            ErrorDetails::with_error_info(self.name(), DOMAIN, metadata),
+        )
     }
 
     /// The reason that a status carries.

@@ -181,8 +181,12 @@ fn record(record: pb::Record) -> Result<Record, WireError> {
         .iter()
         .map(|identifier| {
             let kind = check::listed("records.identifiers.kind", &identifier.kind, "must be a known kind")?;
-            Identifier::from_canonical(kind, &identifier.canonical)
-                .map_err(|_| WireError::new("records.identifiers.canonical", "must be in canonical form for its kind"))
+            Identifier::from_canonical(kind, &identifier.canonical).map_err(|_| {
+                WireError::new(
+                    "records.identifiers.canonical",
+                    "must be in canonical form for its kind",
+                )
+            })
         })
         .collect::<Result<Vec<_>, _>>()?;
     let date = |field, text: &str| match text {
@@ -197,13 +201,18 @@ fn record(record: pb::Record) -> Result<Record, WireError> {
         date("records.expires", &record.expires)?,
         identifiers,
     )
-    .map_err(|_| WireError::new("records", "must hold a reference of 1 to 128 bytes and 1 to 64 identifiers"))
+    .map_err(|_| {
+        WireError::new(
+            "records",
+            "must hold a reference of 1 to 128 bytes and 1 to 64 identifiers",
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use prost::Message;
     use proptest::prelude::*;
+    use prost::Message;
 
     use super::*;
 
@@ -227,11 +236,16 @@ mod tests {
             visibility: "b".into(),
             observed: String::new(),
             expires: "2030-01-01".into(),
-            identifiers: vec![pb::Identifier { kind: "phone".into(), canonical: "+31612345678".into() }],
+            identifiers: vec![pb::Identifier {
+                kind: "phone".into(),
+                canonical: "+31612345678".into(),
+            }],
         };
         assert!(record(good.clone()).is_ok());
         let spoiled: [(&str, fn(&mut pb::Record)); 6] = [
-            ("records.identifiers.canonical", |r| r.identifiers[0].canonical = "06-12345678".into()),
+            ("records.identifiers.canonical", |r| {
+                r.identifiers[0].canonical = "06-12345678".into()
+            }),
             ("records.identifiers.kind", |r| r.identifiers[0].kind = "CANARY".into()),
             ("records.role", |r| r.role = "CANARY".into()),
             ("records.visibility", |r| r.visibility = "e".into()),

@@ -132,13 +132,20 @@ impl TryFrom<pb::MatchResponse> for Response {
 
     fn try_from(message: pb::MatchResponse) -> Result<Self, WireError> {
         Ok(match check::present("response.message", message.message)? {
-            match_response::Message::Accepted(accepted) => Self::Accepted(set_size("accepted.set_size", accepted.set_size)?),
-            match_response::Message::Evaluated(evaluated) => {
-                Self::Reply(dh::Reply::Evaluated(elements("evaluated.elements", &evaluated.elements)?))
+            match_response::Message::Accepted(accepted) => {
+                Self::Accepted(set_size("accepted.set_size", accepted.set_size)?)
             }
+            match_response::Message::Evaluated(evaluated) => Self::Reply(dh::Reply::Evaluated(elements(
+                "evaluated.elements",
+                &evaluated.elements,
+            )?)),
             match_response::Message::Tokens(tokens) => {
                 const MUST: &str = "must be whole tokens of 16 bytes, at least one";
-                Self::Reply(dh::Reply::Tokens(check::elements("tokens.tokens", &tokens.tokens, MUST)?))
+                Self::Reply(dh::Reply::Tokens(check::elements(
+                    "tokens.tokens",
+                    &tokens.tokens,
+                    MUST,
+                )?))
             }
             match_response::Message::Working(working) => Self::Working(set_size("working.done", working.done)?),
             match_response::Message::Complete(_) => Self::Complete,
@@ -156,7 +163,11 @@ impl TryFrom<pb::MatchOpen> for Open {
             agreement_hash: check::digest("open.agreement_hash", &open.agreement_hash)?,
             dataset: check::name("open.dataset", open.dataset)?,
             mode: check::listed("open.mode", &open.mode, "must be hits or count")?,
-            protocol: check::listed("open.protocol", &open.protocol, "must name a protocol that this node runs")?,
+            protocol: check::listed(
+                "open.protocol",
+                &open.protocol,
+                "must name a protocol that this node runs",
+            )?,
             profile: check::name("open.profile", open.profile)?,
             profile_hash: check::digest("open.profile_hash", &open.profile_hash)?,
             kinds: kinds("open.kinds", &open.kinds)?,
@@ -191,14 +202,20 @@ impl From<Open> for pb::MatchRequest {
             set_size: open.set_size,
             input_commitment: Bytes::copy_from_slice(&open.input_commitment.0),
         };
-        Self { message: Some(match_request::Message::Open(open)) }
+        Self {
+            message: Some(match_request::Message::Open(open)),
+        }
     }
 }
 
 /// The message that carries blinded elements.
 pub fn blinded(elements: &[Encoded]) -> pb::MatchRequest {
-    let elements = pb::Elements { elements: Bytes::copy_from_slice(elements.as_flattened()) };
-    pb::MatchRequest { message: Some(match_request::Message::Blinded(elements)) }
+    let elements = pb::Elements {
+        elements: Bytes::copy_from_slice(elements.as_flattened()),
+    };
+    pb::MatchRequest {
+        message: Some(match_request::Message::Blinded(elements)),
+    }
 }
 
 impl From<Response> for pb::MatchResponse {
@@ -208,9 +225,9 @@ impl From<Response> for pb::MatchResponse {
             Response::Reply(dh::Reply::Evaluated(elements)) => match_response::Message::Evaluated(pb::Elements {
                 elements: Bytes::copy_from_slice(elements.as_flattened()),
             }),
-            Response::Reply(dh::Reply::Tokens(tokens)) => {
-                match_response::Message::Tokens(pb::Tokens { tokens: Bytes::copy_from_slice(tokens.as_flattened()) })
-            }
+            Response::Reply(dh::Reply::Tokens(tokens)) => match_response::Message::Tokens(pb::Tokens {
+                tokens: Bytes::copy_from_slice(tokens.as_flattened()),
+            }),
             Response::Working(done) => match_response::Message::Working(pb::MatchWorking { done }),
             Response::Complete => match_response::Message::Complete(pb::MatchComplete {}),
         };
@@ -224,8 +241,10 @@ pub(crate) fn kinds(field: &'static str, names: &[String]) -> Result<Vec<Kind>, 
     if names.is_empty() || names.len() > Kind::ALL.len() {
         return Err(WireError::new(field, MUST));
     }
-    let mut kinds =
-        names.iter().map(|name| check::listed(field, name, MUST)).collect::<Result<Vec<Kind>, WireError>>()?;
+    let mut kinds = names
+        .iter()
+        .map(|name| check::listed(field, name, MUST))
+        .collect::<Result<Vec<Kind>, WireError>>()?;
     kinds.sort_unstable();
     if kinds.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(WireError::new(field, MUST));
@@ -251,8 +270,8 @@ fn elements(field: &'static str, bytes: &[u8]) -> Result<Vec<Encoded>, WireError
 
 #[cfg(test)]
 mod tests {
-    use prost::Message;
     use proptest::prelude::*;
+    use prost::Message;
 
     use super::*;
 
@@ -298,7 +317,9 @@ mod tests {
             ("open.transaction", |o| o.transaction = Bytes::from_static(b"CANARY")),
             ("open.transaction", |o| o.transaction = Bytes::from_static(&[0; 16])),
             ("open.agreement", |o| o.agreement = "CANARY agreement".into()),
-            ("open.agreement_hash", |o| o.agreement_hash = Bytes::from_static(b"CANARY")),
+            ("open.agreement_hash", |o| {
+                o.agreement_hash = Bytes::from_static(b"CANARY")
+            }),
             ("open.dataset", |o| o.dataset = String::new()),
             ("open.mode", |o| o.mode = "CANARY".into()),
             ("open.protocol", |o| o.protocol = "CANARY".into()),
@@ -324,13 +345,18 @@ mod tests {
     #[test]
     fn elements_come_whole_and_not_too_many() {
         let of = |bytes: usize| pb::MatchRequest {
-            message: Some(match_request::Message::Blinded(pb::Elements { elements: vec![0; bytes].into() })),
+            message: Some(match_request::Message::Blinded(pb::Elements {
+                elements: vec![0; bytes].into(),
+            })),
         };
         assert!(Request::try_from(of(32 * CHUNK)).is_ok());
         for bad in [0, 1, 31, 33, 32 * CHUNK + 32] {
             assert_eq!(Request::try_from(of(bad)).unwrap_err().field, "blinded.elements");
         }
-        assert_eq!(Request::try_from(pb::MatchRequest { message: None }).unwrap_err().field, "request.message");
+        assert_eq!(
+            Request::try_from(pb::MatchRequest { message: None }).unwrap_err().field,
+            "request.message"
+        );
     }
 
     proptest! {

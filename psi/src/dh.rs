@@ -71,14 +71,31 @@ impl Terms {
     /// [`ApiMisuse::TooLarge`].
     pub fn new(mode: Mode, session: [u8; 32], initiator: u64, responder: u64) -> Result<Self, ApiMisuse> {
         match initiator.max(responder) {
-            size if size > Self::MAX_SET => Err(ApiMisuse::TooLarge { size, max: Self::MAX_SET }),
-            _ => Ok(Self { mode, session, initiator, responder }),
+            size if size > Self::MAX_SET => Err(ApiMisuse::TooLarge {
+                size,
+                max: Self::MAX_SET,
+            }),
+            _ => Ok(Self {
+                mode,
+                session,
+                initiator,
+                responder,
+            }),
         }
     }
 
     /// Which of the responder's streams comes first; both sides follow it.
     pub fn first(&self) -> First {
-        if self.initiator <= self.responder { First::Evaluated } else { First::Tokens }
+        if self.initiator <= self.responder {
+            First::Evaluated
+        } else {
+            First::Tokens
+        }
+    }
+
+    /// Size of the initiator's set, as announced.
+    pub fn initiator_size(&self) -> u64 {
+        self.initiator
     }
 
     /// The mode.

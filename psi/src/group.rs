@@ -27,7 +27,9 @@ impl Element {
     /// # Errors
     /// [`PeerMisbehaved::NotCanonical`], [`PeerMisbehaved::Identity`].
     pub fn decode(bytes: &Encoded) -> Result<Self, PeerMisbehaved> {
-        let point = CompressedRistretto(*bytes).decompress().ok_or(PeerMisbehaved::NotCanonical)?;
+        let point = CompressedRistretto(*bytes)
+            .decompress()
+            .ok_or(PeerMisbehaved::NotCanonical)?;
         if point == RistrettoPoint::identity() {
             return Err(PeerMisbehaved::Identity);
         }
@@ -94,11 +96,17 @@ impl Key {
                 Ok(RistrettoPoint::double_and_compress_batch(&halves))
             })
             .collect::<Result<_, PeerMisbehaved>>()?;
-        Ok(batches.into_iter().flatten().map(|compressed| compressed.to_bytes()).collect())
+        Ok(batches
+            .into_iter()
+            .flatten()
+            .map(|compressed| compressed.to_bytes())
+            .collect())
     }
 
     pub(crate) fn from_scalar(scalar: &Scalar) -> Self {
-        Self { half: scalar * Scalar::from(2u8).invert() }
+        Self {
+            half: scalar * Scalar::from(2u8).invert(),
+        }
     }
 }
 

@@ -60,5 +60,11 @@ fn expand_message_xmd_64(msg: &[u8], dst: &[u8]) -> [u8; 64] {
         .chain_update(dst)
         .chain_update(dst_prime_len)
         .finalize();
-    Sha512::new().chain_update(b_0).chain_update([1]).chain_update(dst).chain_update(dst_prime_len).finalize().into()
+    Sha512::new()
+        .chain_update(b_0)
+        .chain_update([1])
+        .chain_update(dst)
+        .chain_update(dst_prime_len)
+        .finalize()
+        .into()
 }

@@ -26,7 +26,13 @@ struct Transcript {
     terms: Terms,
 }
 
-fn run(mode: Mode, own: &[Encoded], peer: &[Encoded], chunk: usize, seed: u64) -> (overlap_psi::dh::Matcher, Transcript) {
+fn run(
+    mode: Mode,
+    own: &[Encoded],
+    peer: &[Encoded],
+    chunk: usize,
+    seed: u64,
+) -> (overlap_psi::dh::Matcher, Transcript) {
     let mut rng = StdRng::seed_from_u64(seed);
     let terms = Terms::new(mode, [7; 32], own.len() as u64, peer.len() as u64).unwrap();
     let (mut blinder, matcher) = Blinder::start(terms, &mut rng);
@@ -51,11 +57,21 @@ fn run(mode: Mode, own: &[Encoded], peer: &[Encoded], chunk: usize, seed: u64) -
         evaluated.sort_unstable();
     }
     tokens.sort_unstable();
-    (matcher, Transcript { evaluated, tokens, terms })
+    (
+        matcher,
+        Transcript {
+            evaluated,
+            tokens,
+            terms,
+        },
+    )
 }
 
 fn replies(transcript: &Transcript, chunk: usize) -> Vec<Reply> {
-    let evaluated = transcript.evaluated.chunks(chunk).map(|part| Reply::Evaluated(part.to_vec()));
+    let evaluated = transcript
+        .evaluated
+        .chunks(chunk)
+        .map(|part| Reply::Evaluated(part.to_vec()));
     let tokens = transcript.tokens.chunks(chunk).map(|part| Reply::Tokens(part.to_vec()));
     match transcript.terms.first() {
         First::Evaluated => evaluated.chain(tokens).collect(),
@@ -64,7 +80,10 @@ fn replies(transcript: &Transcript, chunk: usize) -> Vec<Reply> {
 }
 
 fn finish(matcher: overlap_psi::dh::Matcher, replies: Vec<Reply>) -> Result<Matched, PeerMisbehaved> {
-    replies.into_iter().try_fold(matcher, |matcher, reply| matcher.receive(reply))?.finish()
+    replies
+        .into_iter()
+        .try_fold(matcher, |matcher, reply| matcher.receive(reply))?
+        .finish()
 }
 
 proptest! {
@@ -94,20 +113,48 @@ fn sets() -> (Vec<Encoded>, Vec<Encoded>) {
 #[test]
 fn peer_that_lies_is_named() {
     let (own, peer) = sets();
-    for (mode, own, peer) in [(Mode::Hits, &own, &peer), (Mode::Count, &own, &peer), (Mode::Hits, &peer, &own), (Mode::Count, &peer, &own)] {
+    for (mode, own, peer) in [
+        (Mode::Hits, &own, &peer),
+        (Mode::Count, &own, &peer),
+        (Mode::Hits, &peer, &own),
+        (Mode::Count, &peer, &own),
+    ] {
         let lie = |change: &dyn Fn(&mut Transcript)| {
             let (matcher, mut transcript) = run(mode, own, peer, 4, 1);
             change(&mut transcript);
             finish(matcher, replies(&transcript, 3)).unwrap_err()
         };
-        assert!(matches!(lie(&|t| drop(t.tokens.pop())), PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn));
-        assert!(matches!(lie(&|t| drop(t.evaluated.pop())), PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn));
-        assert!(matches!(lie(&|t| t.tokens.push([255; 16])), PeerMisbehaved::TooMany { .. }));
-        assert!(matches!(lie(&|t| t.evaluated.push(element(99))), PeerMisbehaved::TooMany { .. }));
+        assert!(matches!(
+            lie(&|t| drop(t.tokens.pop())),
+            PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn
+        ));
+        assert!(matches!(
+            lie(&|t| drop(t.evaluated.pop())),
+            PeerMisbehaved::TooFew { .. } | PeerMisbehaved::OutOfTurn
+        ));
+        assert!(matches!(
+            lie(&|t| t.tokens.push([255; 16])),
+            PeerMisbehaved::TooMany { .. }
+        ));
+        assert!(matches!(
+            lie(&|t| t.evaluated.push(element(99))),
+            PeerMisbehaved::TooMany { .. }
+        ));
         assert_eq!(lie(&|t| t.tokens.swap(0, 1)), PeerMisbehaved::NotSorted);
         assert_eq!(lie(&|t| t.tokens[1] = t.tokens[0]), PeerMisbehaved::NotSorted);
-        assert_eq!(lie(&|t| { t.evaluated.fill([0xff; 32]); t.evaluated.truncate(1) }), PeerMisbehaved::NotCanonical);
-        assert_eq!(lie(&|t| { t.evaluated[0] = [0; 32]; }), PeerMisbehaved::Identity);
+        assert_eq!(
+            lie(&|t| {
+                t.evaluated.fill([0xff; 32]);
+                t.evaluated.truncate(1)
+            }),
+            PeerMisbehaved::NotCanonical
+        );
+        assert_eq!(
+            lie(&|t| {
+                t.evaluated[0] = [0; 32];
+            }),
+            PeerMisbehaved::Identity
+        );
         if mode == Mode::Count {
             assert_eq!(lie(&|t| t.evaluated.swap(0, 1)), PeerMisbehaved::NotSorted);
         }
@@ -116,16 +163,25 @@ fn peer_that_lies_is_named() {
     let (own, peer) = sets();
     let (matcher, mut transcript) = run(Mode::Hits, &own, &peer, 4, 1);
     transcript.evaluated[1] = transcript.evaluated[0];
-    assert_eq!(finish(matcher, replies(&transcript, 3)).unwrap_err(), PeerMisbehaved::Duplicate);
+    assert_eq!(
+        finish(matcher, replies(&transcript, 3)).unwrap_err(),
+        PeerMisbehaved::Duplicate
+    );
 }
 
 #[test]
 fn messages_out_of_turn_are_refused() {
     let (own, peer) = sets();
     let (matcher, transcript) = run(Mode::Hits, &own, &peer, 4, 1);
-    assert_eq!(matcher.receive(Reply::Tokens(transcript.tokens)).unwrap_err(), PeerMisbehaved::OutOfTurn);
+    assert_eq!(
+        matcher.receive(Reply::Tokens(transcript.tokens)).unwrap_err(),
+        PeerMisbehaved::OutOfTurn
+    );
     let (matcher, transcript) = run(Mode::Hits, &peer, &own, 4, 1);
-    assert_eq!(matcher.receive(Reply::Evaluated(transcript.evaluated)).unwrap_err(), PeerMisbehaved::OutOfTurn);
+    assert_eq!(
+        matcher.receive(Reply::Evaluated(transcript.evaluated)).unwrap_err(),
+        PeerMisbehaved::OutOfTurn
+    );
 }
 
 #[test]
@@ -138,8 +194,17 @@ fn evaluator_holds_the_initiator_to_its_announcement() {
         PeerMisbehaved::TooMany { announced: 2 }
     );
     let (evaluator, _) = Evaluator::start(terms, &mut StdRng::seed_from_u64(1));
-    assert_eq!(evaluator.finish().unwrap_err(), PeerMisbehaved::TooFew { announced: 2, received: 0 });
-    assert!(matches!(tokeniser.tokens(&[element(1), element(2)]), Err(Error::Misuse(_))));
+    assert_eq!(
+        evaluator.finish().unwrap_err(),
+        PeerMisbehaved::TooFew {
+            announced: 2,
+            received: 0
+        }
+    );
+    assert!(matches!(
+        tokeniser.tokens(&[element(1), element(2)]),
+        Err(Error::Misuse(_))
+    ));
 }
 
 #[test]
@@ -148,5 +213,10 @@ fn sessions_cannot_be_linked() {
     let (_, first) = run(Mode::Hits, &own, &peer, 4, 1);
     let (_, second) = run(Mode::Hits, &own, &peer, 4, 2);
     assert!(first.tokens.iter().all(|token| !second.tokens.contains(token)));
-    assert!(first.evaluated.iter().all(|element| !second.evaluated.contains(element)));
+    assert!(
+        first
+            .evaluated
+            .iter()
+            .all(|element| !second.evaluated.contains(element))
+    );
 }

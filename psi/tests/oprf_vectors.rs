@@ -53,7 +53,11 @@ fn oprf_equals_rfc_9497() {
 fn bad_encodings_of_rfc_9496_are_refused() {
     let bad: Bad = serde_json::from_str(include_str!("vectors/rfc9496-bad-encodings.json")).unwrap();
     for encoding in &bad.not_canonical {
-        assert_eq!(Element::decode(&bytes32(encoding)), Err(PeerMisbehaved::NotCanonical), "{encoding}");
+        assert_eq!(
+            Element::decode(&bytes32(encoding)),
+            Err(PeerMisbehaved::NotCanonical),
+            "{encoding}"
+        );
     }
     assert_eq!(Element::decode(&bytes32(&bad.identity)), Err(PeerMisbehaved::Identity));
 }

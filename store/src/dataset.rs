@@ -103,7 +103,11 @@ impl Dataset {
 
     /// How many distinct items of these kinds it holds.
     pub fn items(&self, kinds: &[Kind]) -> u64 {
-        kinds.iter().filter_map(|kind| self.info().kinds.get(kind)).map(|kind| kind.items).sum()
+        kinds
+            .iter()
+            .filter_map(|kind| self.info().kinds.get(kind))
+            .map(|kind| kind.items)
+            .sum()
     }
 
     /// The group elements of all distinct items of these kinds, in an order that depends on this store's key alone.
@@ -119,7 +123,9 @@ impl Dataset {
     ) -> impl Iterator<Item = Result<Hit, StoreError>> + 'a {
         let mut wanted = positions.iter().copied().peekable();
         let mut next = 0u32;
-        let places = kinds.iter().flat_map(move |kind| self.version.groups(*kind).map(move |group| (*kind, group)));
+        let places = kinds
+            .iter()
+            .flat_map(move |kind| self.version.groups(*kind).map(move |group| (*kind, group)));
         places.filter_map(move |(kind, group)| {
             let position = next;
             next = next.saturating_add(1);
@@ -139,7 +145,12 @@ struct Group {
 
 impl Version {
     pub(crate) fn new(inner: Arc<Inner>, info: DatasetInfo, key: &Digest) -> Result<Self, StoreError> {
-        Ok(Self { inner, info, sealer: Sealer::new(&key.0)?, superseded: AtomicBool::new(false) })
+        Ok(Self {
+            inner,
+            info,
+            sealer: Sealer::new(&key.0)?,
+            superseded: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn info(&self) -> &DatasetInfo {
@@ -182,7 +193,10 @@ impl Version {
                         return Ok(None);
                     }
                     let plain = self.sealer.open(Cf::Items, key, sealed)?;
-                    let element = plain.as_slice().try_into().map_err(|_| StoreError::Damaged("an item has another length"))?;
+                    let element = plain
+                        .as_slice()
+                        .try_into()
+                        .map_err(|_| StoreError::Damaged("an item has another length"))?;
                     Ok(Some(element))
                 });
                 if let Ok(rows) = rows.as_mut() {
@@ -206,7 +220,12 @@ impl Version {
             while let Some(row) = rows.current() {
                 match (row, &mut group) {
                     (Err(error), _) => return Some(Err(error)),
-                    (Ok((tag, record, ..)), None) => group = Some(Group { tag, records: vec![record] }),
+                    (Ok((tag, record, ..)), None) => {
+                        group = Some(Group {
+                            tag,
+                            records: vec![record],
+                        })
+                    }
                     (Ok((tag, record, ..)), Some(group)) if group.tag == tag => group.records.push(record),
                     _ => break,
                 }
@@ -217,7 +236,11 @@ impl Version {
     }
 
     fn hit(&self, kind: Kind, group: &Group) -> Result<Hit, StoreError> {
-        let records = group.records.iter().map(|record| self.record(*record)).collect::<Result<Vec<_>, _>>()?;
+        let records = group
+            .records
+            .iter()
+            .map(|record| self.record(*record))
+            .collect::<Result<Vec<_>, _>>()?;
         let identifier = records
             .iter()
             .flat_map(|record| &record.identifiers)
@@ -230,7 +253,11 @@ impl Version {
             })
             .cloned()
             .ok_or(StoreError::Damaged("an item's record does not hold it"))?;
-        Ok(Hit { kind, identifier, records })
+        Ok(Hit {
+            kind,
+            identifier,
+            records,
+        })
     }
 
     fn record(&self, number: u32) -> Result<Record, StoreError> {
@@ -268,7 +295,10 @@ impl<'a> Rows<'a> {
         options.set_iterate_range(rocksdb::PrefixRange(prefix));
         options.fill_cache(false);
         options.set_readahead_size(1 << 20);
-        let mut cursor = version.inner.db.raw_iterator_cf_opt(version.inner.cf(Cf::Items)?, options);
+        let mut cursor = version
+            .inner
+            .db
+            .raw_iterator_cf_opt(version.inner.cf(Cf::Items)?, options);
         cursor.seek_to_first();
         Ok(Self { cursor: Some(cursor) })
     }
@@ -291,7 +321,11 @@ impl<'a> Rows<'a> {
 
     fn advance(&mut self) {
         if let Some(cursor) = &mut self.cursor {
-            if cursor.valid() { cursor.next() } else { self.cursor = None }
+            if cursor.valid() {
+                cursor.next()
+            } else {
+                self.cursor = None
+            }
         }
     }
 }
@@ -312,7 +346,11 @@ pub(crate) fn encode_record(record: &Record) -> Result<Vec<u8>, StoreError> {
         visibility: record.visibility,
         observed: record.observed,
         expires: record.expires,
-        identifiers: record.identifiers.iter().map(|id| (id.kind(), id.canonical().to_owned())).collect(),
+        identifiers: record
+            .identifiers
+            .iter()
+            .map(|id| (id.kind(), id.canonical().to_owned()))
+            .collect(),
     })?)
 }
 
@@ -325,8 +363,15 @@ fn decode_record(bytes: &[u8]) -> Result<Record, StoreError> {
         .map(|(kind, canonical)| Identifier::from_canonical(*kind, canonical))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| DAMAGED)?;
-    Record::new(stored.reference, stored.role, stored.visibility, stored.observed, stored.expires, identifiers)
-        .map_err(|_| DAMAGED)
+    Record::new(
+        stored.reference,
+        stored.role,
+        stored.visibility,
+        stored.observed,
+        stored.expires,
+        identifiers,
+    )
+    .map_err(|_| DAMAGED)
 }
 
 /// Reads every dataset's description and clears versions that no dataset names: imports that did not end, erasures cut short.
@@ -335,10 +380,13 @@ pub(crate) fn load(inner: &Arc<Inner>) -> Result<BTreeMap<String, Arc<Version>>,
     for row in inner.db.iterator_cf(inner.cf(Cf::Datasets)?, IteratorMode::Start) {
         let (key, sealed) = row?;
         let plain = inner.keys.datasets().open(Cf::Datasets, &key, &sealed)?;
-        let stored: Stored =
-            serde_json::from_slice(&plain).map_err(|_| StoreError::Damaged("a dataset's description cannot be read"))?;
+        let stored: Stored = serde_json::from_slice(&plain)
+            .map_err(|_| StoreError::Damaged("a dataset's description cannot be read"))?;
         let name = stored.info.name.clone();
-        datasets.insert(name, Arc::new(Version::new(Arc::clone(inner), stored.info, &stored.key)?));
+        datasets.insert(
+            name,
+            Arc::new(Version::new(Arc::clone(inner), stored.info, &stored.key)?),
+        );
     }
     let current: Vec<u64> = datasets.values().map(|version| version.info.version).collect();
     for cf in [Cf::Items, Cf::Records] {
@@ -358,7 +406,10 @@ pub(crate) fn load(inner: &Arc<Inner>) -> Result<BTreeMap<String, Arc<Version>>,
 /// Makes a version the dataset's current one, durably and at once.
 pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &Digest) -> Result<(), StoreError> {
     let at = inner.keys.tag(b"dataset", info.name.as_bytes());
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&Stored { info: info.clone(), key: *key })?);
+    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&Stored {
+        info: info.clone(),
+        key: *key,
+    })?);
     let sealed = inner.keys.datasets().seal(Cf::Datasets, &at, &plain)?;
     Ok(inner.db.put_cf_opt(inner.cf(Cf::Datasets)?, at, sealed, &synced())?)
 }

@@ -8,7 +8,9 @@ pub enum StoreError {
     #[error("the database failed: {0}")]
     Rocks(#[from] rocksdb::Error),
     /// The directory was written by another version of the software.
-    #[error("the store has schema version {found}, this build knows {known}; open it with the version of Overlap that wrote it")]
+    #[error(
+        "the store has schema version {found}, this build knows {known}; open it with the version of Overlap that wrote it"
+    )]
     Schema {
         /// The version found.
         found: u32,

@@ -24,8 +24,8 @@ pub struct Prepared {
 }
 
 /// A version in the making. Dropped without [`Import::commit`], it leaves nothing.
-pub struct Import<'a> {
-    store: &'a Store,
+pub struct Import {
+    store: Arc<Store>,
     version: Version,
     key: Digest,
     records: u32,
@@ -46,8 +46,8 @@ impl Prepared {
     }
 }
 
-impl<'a> Import<'a> {
-    pub(crate) fn start(store: &'a Store, name: &str) -> Result<Self, StoreError> {
+impl Import {
+    pub(crate) fn start(store: Arc<Store>, name: &str) -> Result<Self, StoreError> {
         let inner = Arc::clone(&store.inner);
         let number = {
             let _one_at_a_time = store.lock();
@@ -55,10 +55,15 @@ impl<'a> Import<'a> {
             let last = match inner.db.get_cf(meta, keys::META_LAST_VERSION)? {
                 None => 0,
                 Some(bytes) => u64::from_be_bytes(
-                    bytes.as_slice().try_into().map_err(|_| StoreError::Damaged("the last version cannot be read"))?,
+                    bytes
+                        .as_slice()
+                        .try_into()
+                        .map_err(|_| StoreError::Damaged("the last version cannot be read"))?,
                 ),
             };
-            inner.db.put_cf_opt(meta, keys::META_LAST_VERSION, (last + 1).to_be_bytes(), &synced())?;
+            inner
+                .db
+                .put_cf_opt(meta, keys::META_LAST_VERSION, (last + 1).to_be_bytes(), &synced())?;
             last + 1
         };
         let key = Digest(inner.keys.random_key()?);
@@ -73,7 +78,12 @@ impl<'a> Import<'a> {
         let version = Version::new(inner, info, &key)?;
         // until it is committed, its end is its erasure
         version.supersede();
-        Ok(Self { store, version, key, records: 0 })
+        Ok(Self {
+            store,
+            version,
+            key,
+            records: 0,
+        })
     }
 
     /// The number of the version in the making.
@@ -131,7 +141,13 @@ impl<'a> Import<'a> {
             if items > 0 {
                 let mut digest = [0; 32];
                 digest.copy_from_slice(hash.finish().as_ref());
-                kinds.insert(kind, KindInfo { items, digest: Digest(digest) });
+                kinds.insert(
+                    kind,
+                    KindInfo {
+                        items,
+                        digest: Digest(digest),
+                    },
+                );
             }
         }
         let records = self.records.into();
@@ -141,7 +157,8 @@ impl<'a> Import<'a> {
         info.records = records;
         info.kinds = kinds;
 
-        let mut datasets = self.store.lock();
+        let store = Arc::clone(&self.store);
+        let mut datasets = store.lock();
         dataset::publish(self.version.inner(), self.version.info(), &self.key)?;
         let Self { version, .. } = self;
         version.reinstate();
@@ -167,7 +184,10 @@ impl<'a> Import<'a> {
                 Ok((key.to_vec(), sealed))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Rows { record: (record_key, record), items })
+        Ok(Rows {
+            record: (record_key, record),
+            items,
+        })
     }
 }
 

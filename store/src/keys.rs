@@ -34,8 +34,16 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Meta, Self::Datasets, Self::Items, Self::Records, Self::Log, Self::LogEntries, Self::LogOpen, Self::Quota];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Datasets,
+        Self::Items,
+        Self::Records,
+        Self::Log,
+        Self::LogEntries,
+        Self::LogOpen,
+        Self::Quota,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {

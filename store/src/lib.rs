@@ -55,12 +55,19 @@ impl Store {
     /// [`StoreError::WrongKey`], [`StoreError::Schema`], [`StoreError::Rocks`], [`StoreError::Damaged`].
     pub fn open(directory: &Path, data_key: &DataKey) -> Result<Self, StoreError> {
         let db = DB::open_cf_descriptors(&database_options(), directory, column_families())?;
-        let inner = Arc::new(Inner { db, keys: Keys::derive(data_key)? });
+        let inner = Arc::new(Inner {
+            db,
+            keys: Keys::derive(data_key)?,
+        });
         inner.check_schema()?;
         inner.check_key()?;
         let datasets = dataset::load(&inner)?;
         let log = Log::open(Arc::clone(&inner))?;
-        Ok(Self { inner, datasets: Mutex::new(datasets), log })
+        Ok(Self {
+            inner,
+            datasets: Mutex::new(datasets),
+            log,
+        })
     }
 
     /// The log.
@@ -75,15 +82,18 @@ impl Store {
 
     /// Every dataset, by name.
     pub fn datasets(&self) -> Vec<Dataset> {
-        self.lock().values().map(|version| Dataset::new(Arc::clone(version))).collect()
+        self.lock()
+            .values()
+            .map(|version| Dataset::new(Arc::clone(version)))
+            .collect()
     }
 
     /// Starts a new version of a dataset; nothing changes for readers until [`Import::commit`].
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Damaged`].
-    pub fn import(&self, name: &str) -> Result<Import<'_>, StoreError> {
-        Import::start(self, name)
+    pub fn import(self: &Arc<Self>, name: &str) -> Result<Import, StoreError> {
+        Import::start(Arc::clone(self), name)
     }
 
     /// Erases a dataset: its key first, then its data, once no query holds it. Returns what was erased.
@@ -92,7 +102,9 @@ impl Store {
     /// [`StoreError::Rocks`].
     pub fn erase(&self, name: &str) -> Result<Option<DatasetInfo>, StoreError> {
         let mut datasets = self.lock();
-        let Some(version) = datasets.get(name) else { return Ok(None) };
+        let Some(version) = datasets.get(name) else {
+            return Ok(None);
+        };
         let info = version.info().clone();
         dataset::remove(&self.inner, name)?;
         if let Some(version) = datasets.remove(name) {
@@ -111,11 +123,18 @@ impl Inner {
     fn check_schema(&self) -> Result<(), StoreError> {
         let meta = self.cf(Cf::Meta)?;
         match self.db.get_cf(meta, keys::META_SCHEMA)? {
-            None => Ok(self.db.put_cf_opt(meta, keys::META_SCHEMA, SCHEMA_VERSION.to_be_bytes(), &synced())?),
+            None => Ok(self
+                .db
+                .put_cf_opt(meta, keys::META_SCHEMA, SCHEMA_VERSION.to_be_bytes(), &synced())?),
             Some(found) if found == SCHEMA_VERSION.to_be_bytes() => Ok(()),
             Some(found) => {
-                let found = <[u8; 4]>::try_from(found.as_slice()).map(u32::from_be_bytes).unwrap_or_default();
-                Err(StoreError::Schema { found, known: SCHEMA_VERSION })
+                let found = <[u8; 4]>::try_from(found.as_slice())
+                    .map(u32::from_be_bytes)
+                    .unwrap_or_default();
+                Err(StoreError::Schema {
+                    found,
+                    known: SCHEMA_VERSION,
+                })
             }
         }
     }
@@ -132,7 +151,9 @@ impl Inner {
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> Result<&rocksdb::ColumnFamily, StoreError> {
-        self.db.cf_handle(cf.name()).ok_or(StoreError::Damaged("a column family is missing"))
+        self.db
+            .cf_handle(cf.name())
+            .ok_or(StoreError::Damaged("a column family is missing"))
     }
 }
 

@@ -43,11 +43,19 @@ pub struct Filter {
 
 impl Log {
     pub(crate) fn open(inner: Arc<Inner>) -> Result<Self, StoreError> {
-        let next = match inner.db.iterator_cf(inner.cf(Cf::Log)?, IteratorMode::End).next().transpose()? {
+        let next = match inner
+            .db
+            .iterator_cf(inner.cf(Cf::Log)?, IteratorMode::End)
+            .next()
+            .transpose()?
+        {
             None => 0,
             Some((key, _)) => parse_index(&key)?.saturating_add(1),
         };
-        Ok(Self { inner, next: Mutex::new(next) })
+        Ok(Self {
+            inner,
+            next: Mutex::new(next),
+        })
     }
 
     /// Writes an entry's opening; draws from the quota in the same write, or refuses when it is used up.
@@ -60,7 +68,11 @@ impl Log {
                 self.draw(writes, &quota)?;
             }
             self.put(writes, index, &Event::Opened(Box::new(entry.clone())))?;
-            writes.put_cf(self.inner.cf(Cf::LogEntries)?, keys::entry(entry.id), keys::index(index));
+            writes.put_cf(
+                self.inner.cf(Cf::LogEntries)?,
+                keys::entry(entry.id),
+                keys::index(index),
+            );
             writes.put_cf(self.inner.cf(Cf::LogOpen)?, keys::entry(entry.id), []);
             Ok(index + 1)
         })
@@ -104,10 +116,16 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Damaged`].
     pub fn open_entries(&self) -> Result<Vec<Entry>, StoreError> {
-        let rows = self.inner.db.iterator_cf(self.inner.cf(Cf::LogOpen)?, IteratorMode::Start);
+        let rows = self
+            .inner
+            .db
+            .iterator_cf(self.inner.cf(Cf::LogOpen)?, IteratorMode::Start);
         rows.map(|row| {
             let id = Uuid::from_slice(&row?.0).map_err(|_| StoreError::Damaged("an entry's id cannot be read"))?;
-            Ok(self.entry(id)?.ok_or(StoreError::Damaged("an open entry is missing"))?.entry)
+            Ok(self
+                .entry(id)?
+                .ok_or(StoreError::Damaged("an open entry is missing"))?
+                .entry)
         })
         .collect()
     }
@@ -120,7 +138,9 @@ impl Log {
         let Some(indexes) = self.inner.db.get_cf(self.inner.cf(Cf::LogEntries)?, keys::entry(id))? else {
             return Ok(None);
         };
-        let (opened, closed) = indexes.split_at_checked(8).ok_or(StoreError::Damaged("an entry's index is too short"))?;
+        let (opened, closed) = indexes
+            .split_at_checked(8)
+            .ok_or(StoreError::Damaged("an entry's index is too short"))?;
         let index = parse_index(opened)?;
         let Event::Opened(entry) = self.event(index)? else {
             return Err(StoreError::Damaged("an entry begins with its end"));
@@ -132,7 +152,11 @@ impl Log {
                 Event::Opened(_) => return Err(StoreError::Damaged("an entry begins twice")),
             },
         };
-        Ok(Some(Logged { index, entry: *entry, closing }))
+        Ok(Some(Logged {
+            index,
+            entry: *entry,
+            closing,
+        }))
     }
 
     /// The newest entries first, at most `limit`.
@@ -146,15 +170,22 @@ impl Log {
             None => u64::MAX,
         };
         let from = keys::index(last);
-        let rows =
-            self.inner.db.iterator_cf(self.inner.cf(Cf::Log)?, IteratorMode::From(&from, Direction::Reverse));
+        let rows = self
+            .inner
+            .db
+            .iterator_cf(self.inner.cf(Cf::Log)?, IteratorMode::From(&from, Direction::Reverse));
         let mut found = Vec::new();
         for row in rows {
             let (key, sealed) = row?;
             if let Event::Opened(entry) = self.unseal(&key, &sealed)?
-                && filter.transaction.is_none_or(|transaction| transaction == entry.transaction)
+                && filter
+                    .transaction
+                    .is_none_or(|transaction| transaction == entry.transaction)
             {
-                found.push(self.entry(entry.id)?.ok_or(StoreError::Damaged("an entry has no index"))?);
+                found.push(
+                    self.entry(entry.id)?
+                        .ok_or(StoreError::Damaged("an entry has no index"))?,
+                );
                 if found.len() == limit {
                     break;
                 }
@@ -164,10 +195,7 @@ impl Log {
     }
 
     /// Runs one append: `fill` puts events from the given index on and returns the index after them.
-    fn append(
-        &self,
-        fill: impl FnOnce(&mut WriteBatch, u64) -> Result<u64, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn append(&self, fill: impl FnOnce(&mut WriteBatch, u64) -> Result<u64, StoreError>) -> Result<(), StoreError> {
         let mut next = self.lock();
         let mut writes = WriteBatch::default();
         let after = fill(&mut writes, *next)?;
@@ -195,14 +223,20 @@ impl Log {
                 writes.put_cf(cf, key, total.to_be_bytes());
                 Ok(())
             }
-            _ => Err(StoreError::QuotaExceeded { limit: quota.limit, used }),
+            _ => Err(StoreError::QuotaExceeded {
+                limit: quota.limit,
+                used,
+            }),
         }
     }
 
     fn event(&self, index: u64) -> Result<Event, StoreError> {
         let key = keys::index(index);
-        let sealed =
-            self.inner.db.get_cf(self.inner.cf(Cf::Log)?, key)?.ok_or(StoreError::Damaged("a log event is missing"))?;
+        let sealed = self
+            .inner
+            .db
+            .get_cf(self.inner.cf(Cf::Log)?, key)?
+            .ok_or(StoreError::Damaged("a log event is missing"))?;
         self.unseal(&key, &sealed)
     }
 
@@ -217,5 +251,9 @@ impl Log {
 }
 
 fn parse_index(bytes: &[u8]) -> Result<u64, StoreError> {
-    Ok(u64::from_be_bytes(bytes.try_into().map_err(|_| StoreError::Damaged("a number has another length"))?))
+    Ok(u64::from_be_bytes(
+        bytes
+            .try_into()
+            .map_err(|_| StoreError::Damaged("a number has another length"))?,
+    ))
 }

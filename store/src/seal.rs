@@ -116,7 +116,10 @@ impl Keys {
 impl Sealer {
     pub(crate) fn new(key: &[u8; 32]) -> Result<Self, StoreError> {
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| StoreError::Crypto)?;
-        Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            random: SystemRandom::new(),
+        })
     }
 
     /// `nonce ‖ ciphertext ‖ tag`. Nonces are random: at most 2^32 values per key (NIST SP 800-38D section 8.3), which a dataset
@@ -141,7 +144,11 @@ impl Sealer {
         let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(DAMAGED)?;
         let mut plain = Zeroizing::new(rest.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.key.open_in_place(nonce, aad(cf, at), &mut plain).map_err(|_| DAMAGED)?.len();
+        let length = self
+            .key
+            .open_in_place(nonce, aad(cf, at), &mut plain)
+            .map_err(|_| DAMAGED)?
+            .len();
         plain.truncate(length);
         Ok(plain)
     }

@@ -32,10 +32,18 @@ pub struct SealedSorter<const N: usize> {
     runs: Vec<Run>,
 }
 
-/// The values in ascending order; equal ones stay.
+/// Everything that was pushed; read in ascending order as often as wanted.
 pub struct Sorted<const N: usize> {
+    values: Vec<[u8; N]>,
     spill: Option<Spill>,
-    runs: Vec<Merging<N>>,
+    runs: Vec<Run>,
+}
+
+/// The values in ascending order; equal ones stay.
+struct Merge<'a, const N: usize> {
+    spill: Option<&'a mut Spill>,
+    /// The last run is the one in memory; it has no blocks.
+    runs: Vec<Merging<'a, N>>,
     heap: BinaryHeap<Reverse<([u8; N], usize)>>,
 }
 
@@ -53,9 +61,12 @@ struct Run {
     blocks: std::ops::Range<usize>,
 }
 
-struct Merging<const N: usize> {
-    blocks: std::ops::Range<usize>,
-    values: std::vec::IntoIter<[u8; N]>,
+enum Merging<'a, const N: usize> {
+    Spilled {
+        blocks: std::ops::Range<usize>,
+        values: std::vec::IntoIter<[u8; N]>,
+    },
+    Memory(std::slice::Iter<'a, [u8; N]>),
 }
 
 impl<const N: usize> SealedSorter<N> {
@@ -88,20 +99,17 @@ impl<const N: usize> SealedSorter<N> {
         Ok(())
     }
 
-    /// Gives everything back, sorted.
+    /// Sorts.
     ///
     /// # Errors
     /// [`StoreError::Spill`], [`StoreError::Crypto`].
     pub fn finish(mut self) -> Result<Sorted<N>, StoreError> {
         self.values.par_sort_unstable();
-        let last = Merging { blocks: 0..0, values: std::mem::take(&mut self.values).into_iter() };
-        let spilled = self.runs.into_iter().map(|run| Merging { blocks: run.blocks, values: Vec::new().into_iter() });
-        let mut sorted =
-            Sorted { spill: self.spill, runs: spilled.chain([last]).collect(), heap: BinaryHeap::new() };
-        for run in 0..sorted.runs.len() {
-            sorted.refill(run)?;
-        }
-        Ok(sorted)
+        Ok(Sorted {
+            values: self.values,
+            spill: self.spill,
+            runs: self.runs,
+        })
     }
 
     fn spill_run(&mut self) -> Result<(), StoreError> {
@@ -117,29 +125,71 @@ impl<const N: usize> SealedSorter<N> {
         for block in self.values.chunks((BLOCK_BYTES / N).max(1)) {
             spill.write(block.as_flattened())?;
         }
-        self.runs.push(Run { blocks: first..spill.blocks.len() });
+        self.runs.push(Run {
+            blocks: first..spill.blocks.len(),
+        });
         self.values.clear();
         Ok(())
     }
 }
 
 impl<const N: usize> Sorted<N> {
+    /// The values in ascending order; equal ones stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Spill`], [`StoreError::Damaged`]; so may each value.
+    pub fn iter(&mut self) -> Result<impl Iterator<Item = Result<[u8; N], StoreError>>, StoreError> {
+        let spilled = self.runs.iter().map(|run| Merging::Spilled {
+            blocks: run.blocks.clone(),
+            values: Vec::new().into_iter(),
+        });
+        let runs: Vec<_> = spilled.chain([Merging::Memory(self.values.iter())]).collect();
+        let mut merge = Merge {
+            spill: self.spill.as_mut(),
+            runs,
+            heap: BinaryHeap::new(),
+        };
+        for run in 0..merge.runs.len() {
+            merge.refill(run)?;
+        }
+        Ok(merge)
+    }
+
+    /// Whether two values are equal.
+    ///
+    /// # Errors
+    /// As of [`Self::iter`].
+    pub fn has_equal(&mut self) -> Result<bool, StoreError> {
+        let mut last = None;
+        for value in self.iter()? {
+            let value = value?;
+            if last.replace(value) == Some(value) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<const N: usize> Merge<'_, N> {
     fn refill(&mut self, run: usize) -> Result<(), StoreError> {
-        let merging = &mut self.runs[run];
-        if merging.values.len() == 0
-            && let (Some(block), Some(spill)) = (merging.blocks.next(), &mut self.spill)
-        {
-            let bytes = spill.read(block)?;
-            merging.values = bytes.as_chunks::<N>().0.to_vec().into_iter();
-        }
-        if let Some(value) = merging.values.next() {
-            self.heap.push(Reverse((value, run)));
-        }
+        let value = match &mut self.runs[run] {
+            Merging::Memory(values) => values.next().copied(),
+            Merging::Spilled { blocks, values } => {
+                if values.len() == 0
+                    && let (Some(block), Some(spill)) = (blocks.next(), &mut self.spill)
+                {
+                    *values = spill.read(block)?.as_chunks::<N>().0.to_vec().into_iter();
+                }
+                values.next()
+            }
+        };
+        self.heap.extend(value.map(|value| Reverse((value, run))));
         Ok(())
     }
 }
 
-impl<const N: usize> Iterator for Sorted<N> {
+impl<const N: usize> Iterator for Merge<'_, N> {
     type Item = Result<[u8; N], StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -154,7 +204,12 @@ impl Spill {
         SystemRandom::new().fill(&mut *key).map_err(|_| StoreError::Crypto)?;
         let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| StoreError::Crypto)?;
         let file = tempfile::tempfile_in(directory)?;
-        Ok(Self { file, key: LessSafeKey::new(key), blocks: Vec::new(), end: 0 })
+        Ok(Self {
+            file,
+            key: LessSafeKey::new(key),
+            blocks: Vec::new(),
+            end: 0,
+        })
     }
 
     fn write(&mut self, plain: &[u8]) -> Result<(), StoreError> {
@@ -170,7 +225,10 @@ impl Spill {
     }
 
     fn read(&mut self, block: usize) -> Result<Vec<u8>, StoreError> {
-        let (offset, length) = *self.blocks.get(block).ok_or(StoreError::Damaged("a sorted block is missing"))?;
+        let (offset, length) = *self
+            .blocks
+            .get(block)
+            .ok_or(StoreError::Damaged("a sorted block is missing"))?;
         let mut sealed = vec![0; length];
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.read_exact(&mut sealed)?;
@@ -200,16 +258,17 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn equals_sorting_in_memory(values: Vec<[u8; 16]>, run in 1usize..2000, push in 1usize..100) {
+        fn equals_sorting_in_memory(values in proptest::collection::vec(proptest::array::uniform2(0u8..20), 0..200), run in 1usize..300, push in 1usize..100) {
             let directory = tempfile::tempdir().unwrap();
             let mut sorter = SealedSorter::with_run_bytes(directory.path(), run);
             for part in values.chunks(push) {
                 sorter.push(part).unwrap();
             }
-            let sorted: Vec<_> = sorter.finish().unwrap().collect::<Result<_, _>>().unwrap();
+            let mut sorted = sorter.finish().unwrap();
             let mut expected = values;
             expected.sort_unstable();
-            prop_assert_eq!(sorted, expected);
+            prop_assert_eq!(sorted.iter().unwrap().collect::<Result<Vec<_>, _>>().unwrap(), expected.clone());
+            prop_assert_eq!(sorted.has_equal().unwrap(), expected.windows(2).any(|pair| pair[0] == pair[1]));
         }
     }
 
@@ -223,6 +282,10 @@ mod tests {
         spill.file.seek(SeekFrom::Start(0)).unwrap();
         spill.file.read_to_end(&mut bytes).unwrap();
         assert!(!bytes.is_empty() && !bytes.windows(4).any(|window| window == [0x41; 4]));
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the file has no name");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).unwrap().count(),
+            0,
+            "the file has no name"
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
-    SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData, SerialNumber,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use time::{Duration, OffsetDateTime};
@@ -71,7 +71,9 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 
         let key = KeyPair::generate().context("cannot generate a key")?;
-        let certificate = params.self_signed(&key).context("cannot sign the authority's own certificate")?;
+        let certificate = params
+            .self_signed(&key)
+            .context("cannot sign the authority's own certificate")?;
         let key_pem = files::key_pem(&key);
         let issuer = Issuer::new(params, key);
         let first = crl::sign(&Revocations::default(), now, after(now, CRL_DAYS)?, &issuer)?;
@@ -115,7 +117,11 @@ impl Authority {
             "{} is not the certificate of an authority",
             certificate.display()
         );
-        Ok(Self { dir: dir.to_owned(), details, issuer })
+        Ok(Self {
+            dir: dir.to_owned(),
+            details,
+            issuer,
+        })
     }
 
     /// Issues a certificate as `<stem>.pem` in `out`, with a new key as `<stem>.key` (0600) unless the request brings one.
@@ -145,7 +151,9 @@ impl Authority {
             Some(path) => files::read_key(path)?,
             None => KeyPair::generate().context("cannot generate a key")?,
         };
-        let leaf = params.signed_by(&key, &self.issuer).context("cannot sign the certificate")?;
+        let leaf = params
+            .signed_by(&key, &self.issuer)
+            .context("cannot sign the certificate")?;
         let (leaf_pem, key_pem) = (leaf.pem(), files::key_pem(&key));
 
         let certificate = out.join(format!("{stem}.pem"));
@@ -165,7 +173,11 @@ impl Authority {
         };
         files::write_new(&written)?;
         let thumbprint = Details::of(leaf.der())?.thumbprint;
-        Ok(Issued { certificate, key: key_file, thumbprint })
+        Ok(Issued {
+            certificate,
+            key: key_file,
+            thumbprint,
+        })
     }
 
     /// Adds a certificate to the CRL, which stays valid for as long from now as it was before. Doing it twice changes nothing.
@@ -200,7 +212,11 @@ impl Authority {
     ///
     /// If the dates are reversed, or the CRL cannot be read or replaced.
     pub(crate) fn refresh_crl_between(&self, this_update: OffsetDateTime, next_update: OffsetDateTime) -> Result<()> {
-        ensure!(this_update < next_update, "a CRL's next update comes after {}", rfc3339(this_update));
+        ensure!(
+            this_update < next_update,
+            "a CRL's next update comes after {}",
+            rfc3339(this_update)
+        );
         self.rewrite_crl(|_| Ok((this_update, next_update)))
     }
 
@@ -242,18 +258,25 @@ impl Authority {
 /// A random serial number of 16 bytes, positive and never shorter (RFC 5280 4.1.2.2).
 fn serial() -> Result<SerialNumber> {
     let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).ok().context("the system gave no randomness")?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .ok()
+        .context("the system gave no randomness")?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }
 
 /// The present, in the whole seconds that certificates know.
 fn now() -> Result<OffsetDateTime> {
-    Ok(OffsetDateTime::from_unix_timestamp(OffsetDateTime::now_utc().unix_timestamp())?)
+    Ok(OffsetDateTime::from_unix_timestamp(
+        OffsetDateTime::now_utc().unix_timestamp(),
+    )?)
 }
 
 /// `start` plus a number of days that is more than none.
 pub(super) fn after(start: OffsetDateTime, days: u32) -> Result<OffsetDateTime> {
     ensure!(days > 0, "a validity of 0 days is none");
-    start.checked_add(Duration::days(days.into())).with_context(|| format!("{days} days from now is beyond the calendar"))
+    start
+        .checked_add(Duration::days(days.into()))
+        .with_context(|| format!("{days} days from now is beyond the calendar"))
 }

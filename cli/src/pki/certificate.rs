@@ -39,7 +39,9 @@ impl Details {
     /// Reads a certificate.
     pub(super) fn of(der: &CertificateDer<'_>) -> Result<Self> {
         let certificate = parse(der)?;
-        let names = certificate.subject_alternative_name().context("its alternative names are damaged")?;
+        let names = certificate
+            .subject_alternative_name()
+            .context("its alternative names are damaged")?;
         let uri = names.and_then(|names| {
             names.value.general_names.iter().find_map(|name| match name {
                 GeneralName::URI(uri) => Some((*uri).to_owned()),
@@ -70,12 +72,16 @@ pub(crate) fn thumbprint(certificate: &Path) -> Result<String> {
 /// The first certificate of a PEM file.
 pub(super) fn read(path: &Path) -> Result<CertificateDer<'static>> {
     let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    CertificateDer::from_pem_slice(&pem).ok().with_context(|| format!("{} holds no PEM certificate", path.display()))
+    CertificateDer::from_pem_slice(&pem)
+        .ok()
+        .with_context(|| format!("{} holds no PEM certificate", path.display()))
 }
 
 /// Parses a certificate.
 pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>> {
-    let (_, certificate) = X509Certificate::from_der(der).ok().context("the certificate is damaged")?;
+    let (_, certificate) = X509Certificate::from_der(der)
+        .ok()
+        .context("the certificate is damaged")?;
     Ok(certificate)
 }
 
@@ -87,7 +93,10 @@ pub(super) fn serial_issued_by(der: &CertificateDer<'_>, authority: &Path) -> Re
         bail!("{} did not issue it", authority.display());
     }
     if certificate.is_ca() {
-        bail!("it is the authority's own certificate: stop trusting {} instead", authority.display());
+        bail!(
+            "it is the authority's own certificate: stop trusting {} instead",
+            authority.display()
+        );
     }
     Ok(certificate.tbs_certificate.serial.to_bytes_be())
 }

@@ -68,8 +68,13 @@ pub(super) fn read(path: &Path, authority: &Path) -> Result<Revocations> {
         path.display(),
         authority.display()
     );
-    let number = list.crl_number().with_context(|| format!("{} has no number", path.display()))?;
-    let next = list.next_update().with_context(|| format!("{} has no next update", path.display()))?.to_datetime();
+    let number = list
+        .crl_number()
+        .with_context(|| format!("{} has no number", path.display()))?;
+    let next = list
+        .next_update()
+        .with_context(|| format!("{} has no next update", path.display()))?
+        .to_datetime();
     let entries = list.iter_revoked_certificates().map(|entry| RevokedCertParams {
         serial_number: SerialNumber::from(entry.serial().to_bytes_be()),
         revocation_time: entry.revocation_date.to_datetime(),
@@ -99,6 +104,8 @@ pub(super) fn sign(
         revoked_certs: revocations.entries.clone(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    let signed = list.signed_by(issuer).context("cannot sign the certificate revocation list")?;
+    let signed = list
+        .signed_by(issuer)
+        .context("cannot sign the certificate revocation list")?;
     signed.pem().context("cannot encode the certificate revocation list")
 }

@@ -27,16 +27,28 @@ pub(super) struct NewFile<'a> {
 impl<'a> NewFile<'a> {
     /// A file that its owner alone reads.
     pub(super) fn secret(path: PathBuf, content: &'a [u8]) -> Self {
-        Self { path, content, mode: SECRET }
+        Self {
+            path,
+            content,
+            mode: SECRET,
+        }
     }
 
     /// A file that anyone may read.
     pub(super) fn public(path: PathBuf, content: &'a [u8]) -> Self {
-        Self { path, content, mode: PUBLIC }
+        Self {
+            path,
+            content,
+            mode: PUBLIC,
+        }
     }
 
     fn write(&self) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(self.mode)
+            .open(&self.path)?;
         let written = file.write_all(self.content).and_then(|()| file.sync_all());
         if written.is_err() {
             // what is left of it is of no use; the first error is the one to report
@@ -65,9 +77,14 @@ pub(super) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
 
 /// Replaces a public file in one step: readers see the old content or the new, also after a crash.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let steps = || {
-        let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(PUBLIC)).tempfile_in(dir)?;
+        let mut file = tempfile::Builder::new()
+            .permissions(Permissions::from_mode(PUBLIC))
+            .tempfile_in(dir)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -87,7 +104,10 @@ pub(super) fn create_dir(path: &Path) -> Result<()> {
 
 /// Reads a private key (PKCS #8, PEM) from a file that others than its owner cannot open.
 pub(super) fn read_key(path: &Path) -> Result<KeyPair> {
-    let mode = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
+    let mode = fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .permissions()
+        .mode();
     ensure!(
         mode & 0o077 == 0,
         "others than its owner can use {}: `chmod 600 {}`, and replace the key if they may have",
@@ -96,7 +116,9 @@ pub(super) fn read_key(path: &Path) -> Result<KeyPair> {
     );
     let pem = Zeroizing::new(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?);
     // the parser's own error adds nothing but could name what it read
-    KeyPair::from_pem(&pem).ok().with_context(|| format!("{} holds no PKCS #8 private key in PEM form", path.display()))
+    KeyPair::from_pem(&pem)
+        .ok()
+        .with_context(|| format!("{} holds no PKCS #8 private key in PEM form", path.display()))
 }
 
 /// A private key as PEM, wiped after use.
@@ -111,9 +133,12 @@ pub(super) fn key_pem(key: &KeyPair) -> Zeroizing<String> {
 /// If the file exists already or cannot be written.
 pub(crate) fn write_data_key(path: &Path) -> Result<()> {
     let mut key = Zeroizing::new([0; DATA_KEY_BYTES]);
-    SystemRandom::new().fill(key.as_mut()).ok().context("the system gave no randomness")?;
+    SystemRandom::new()
+        .fill(key.as_mut())
+        .ok()
+        .context("the system gave no randomness")?;
     let mut line = Zeroizing::new([b'\n'; 2 * DATA_KEY_BYTES + 1]);
-    hex::encode_to_slice(*key, &mut line[..2 * DATA_KEY_BYTES])?;
+    hex::encode_to_slice(key.as_slice(), &mut line[..2 * DATA_KEY_BYTES])?;
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         create_dir(dir)?;
     }

@@ -19,4 +19,5 @@ mod crl;
 mod files;
 mod request;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType,
-};
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use rustls::pki_types::ServerName;
 use time::{Duration, OffsetDateTime};
 
@@ -55,7 +53,13 @@ impl Issue {
     /// If the number of days is 0 or beyond the calendar.
     pub(crate) fn for_days(subject: Subject, uri: impl Into<String>, days: u32) -> Result<Self> {
         let now = OffsetDateTime::now_utc();
-        Ok(Self { subject, uri: uri.into(), not_before: now - CLOCK_SKEW, not_after: after(now, days)?, renew_key: None })
+        Ok(Self {
+            subject,
+            uri: uri.into(),
+            not_before: now - CLOCK_SKEW,
+            not_after: after(now, days)?,
+            renew_key: None,
+        })
     }
 
     /// The certificate's content, all but its serial number.
@@ -78,7 +82,8 @@ impl Issue {
                 for host in hosts {
                     check_host(host)?;
                 }
-                let mut params = CertificateParams::new(hosts.clone()).context("cannot put the hosts in a certificate")?;
+                let mut params =
+                    CertificateParams::new(hosts.clone()).context("cannot put the hosts in a certificate")?;
                 params.extended_key_usages =
                     vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
                 params
@@ -89,7 +94,11 @@ impl Issue {
                 params
             }
         };
-        let uri = self.uri.as_str().try_into().context("cannot put the URI in a certificate")?;
+        let uri = self
+            .uri
+            .as_str()
+            .try_into()
+            .context("cannot put the URI in a certificate")?;
         params.subject_alt_names.push(SanType::URI(uri));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.is_ca = IsCa::ExplicitNoCa;
@@ -97,7 +106,14 @@ impl Issue {
         params.not_before = self.not_before;
         params.not_after = self.not_after;
         // for people who list certificates; nodes go by the URI
-        let common_name: String = self.uri.rsplit('/').next().unwrap_or_default().chars().take(COMMON_NAME_MAX).collect();
+        let common_name: String = self
+            .uri
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(COMMON_NAME_MAX)
+            .collect();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, common_name);
         Ok(params)
@@ -107,17 +123,26 @@ impl Issue {
 /// Checks a SPIFFE ID by the SPIFFE-ID standard, section 2, with the path that X.509-SVIDs of workloads must have.
 fn check_spiffe_id(uri: &str) -> Result<()> {
     let bad = |why: &str| format!("`{uri}` is not a SPIFFE URI like spiffe://overlap.example/agency/politie: {why}");
-    let Some(rest) = uri.strip_prefix("spiffe://") else { bail!(bad("it does not start with spiffe://")) };
+    let Some(rest) = uri.strip_prefix("spiffe://") else {
+        bail!(bad("it does not start with spiffe://"))
+    };
     ensure!(uri.len() <= SPIFFE_ID_MAX, bad("it is longer than 2048 bytes"));
-    let Some((domain, path)) = rest.split_once('/') else { bail!(bad("it has no path")) };
+    let Some((domain, path)) = rest.split_once('/') else {
+        bail!(bad("it has no path"))
+    };
     let mark = |c: char| matches!(c, '.' | '-' | '_');
     ensure!(
         (1..=TRUST_DOMAIN_MAX).contains(&domain.len())
-            && domain.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || mark(c)),
+            && domain
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || mark(c)),
         bad("its trust domain is 1 to 255 lower case letters, digits, dots, hyphens and underscores")
     );
     for segment in path.split('/') {
-        ensure!(!matches!(segment, "" | "." | ".."), bad("a part of its path is empty or made of dots"));
+        ensure!(
+            !matches!(segment, "" | "." | ".."),
+            bad("a part of its path is empty or made of dots")
+        );
         ensure!(
             segment.chars().all(|c| c.is_ascii_alphanumeric() || mark(c)),
             bad("its path has something else than letters, digits, dots, hyphens and underscores")

@@ -65,7 +65,10 @@ impl Blinder {
     pub fn start<R: CryptoRng + ?Sized>(terms: Terms, rng: &mut R) -> (Self, Matcher) {
         let key = Key::random(rng);
         let table = match terms.first() {
-            First::Evaluated => Table::Own { entries: Vec::new(), cursor: 0 },
+            First::Evaluated => Table::Own {
+                entries: Vec::new(),
+                cursor: 0,
+            },
             First::Tokens => Table::Peer(Vec::new()),
         };
         let matcher = Matcher {
@@ -76,7 +79,14 @@ impl Blinder {
             table,
             matched: Vec::new(),
         };
-        (Self { key, left: terms.initiator, announced: terms.initiator }, matcher)
+        (
+            Self {
+                key,
+                left: terms.initiator,
+                announced: terms.initiator,
+            },
+            matcher,
+        )
     }
 
     /// Blinds a chunk of the own set: distinct elements, each once, in the order that hits will refer to.
@@ -84,10 +94,10 @@ impl Blinder {
     /// # Errors
     /// [`ApiMisuse::OwnSize`] past the announced size, [`ApiMisuse::OwnElement`] for bytes that are no element.
     pub fn blind(mut self, own: &[Encoded]) -> Result<(Self, Vec<Encoded>), Error> {
-        self.left = self
-            .left
-            .checked_sub(own.len() as u64)
-            .ok_or(ApiMisuse::OwnSize { announced: self.announced, given: self.announced + 1 })?;
+        self.left = self.left.checked_sub(own.len() as u64).ok_or(ApiMisuse::OwnSize {
+            announced: self.announced,
+            given: self.announced + 1,
+        })?;
         let blinded = group::own(self.key.multiply_all(own))?;
         Ok((self, blinded))
     }
@@ -99,7 +109,10 @@ impl Blinder {
     pub fn finish(self) -> Result<(), ApiMisuse> {
         match self.left {
             0 => Ok(()),
-            left => Err(ApiMisuse::OwnSize { announced: self.announced, given: self.announced - left }),
+            left => Err(ApiMisuse::OwnSize {
+                announced: self.announced,
+                given: self.announced - left,
+            }),
         }
     }
 }
@@ -123,7 +136,10 @@ impl Matcher {
 
     /// How many elements came so far, of both streams, and how many will: for showing progress.
     pub fn progress(&self) -> (u64, u64) {
-        (self.evaluated.received + self.tokens.received, self.evaluated.announced + self.tokens.announced)
+        (
+            self.evaluated.received + self.tokens.received,
+            self.evaluated.announced + self.tokens.announced,
+        )
     }
 
     /// Ends the session.
@@ -152,7 +168,10 @@ impl Matcher {
         }
         let unblinded = self.unblind.multiply_all(elements)?;
         let terms = self.terms;
-        let own = unblinded.par_iter().enumerate().map(|(i, element)| (terms.token(element), (start + i as u64) as u32));
+        let own = unblinded
+            .par_iter()
+            .enumerate()
+            .map(|(i, element)| (terms.token(element), (start + i as u64) as u32));
         match &mut self.table {
             Table::Own { entries, .. } => {
                 entries.par_extend(own);
@@ -166,7 +185,8 @@ impl Matcher {
             }
             Table::Peer(tokens) => {
                 self.matched.par_extend(
-                    own.filter(|(token, _)| tokens.binary_search(token).is_ok()).map(|(_, position)| position),
+                    own.filter(|(token, _)| tokens.binary_search(token).is_ok())
+                        .map(|(_, position)| position),
                 );
                 // one token, one own item: more would be answers that repeat an element
                 if self.matched.len() > tokens.len() {
@@ -204,7 +224,11 @@ impl Matcher {
 
 impl Counted {
     fn new(announced: u64) -> Self {
-        Self { announced, received: 0, last: None }
+        Self {
+            announced,
+            received: 0,
+            last: None,
+        }
     }
 
     fn is_complete(&self) -> bool {
@@ -217,7 +241,9 @@ impl Counted {
                 self.received = received;
                 Ok(())
             }
-            _ => Err(PeerMisbehaved::TooMany { announced: self.announced }),
+            _ => Err(PeerMisbehaved::TooMany {
+                announced: self.announced,
+            }),
         }
     }
 
@@ -239,6 +265,9 @@ impl Counted {
         if self.is_complete() {
             return Ok(());
         }
-        Err(PeerMisbehaved::TooFew { announced: self.announced, received: self.received })
+        Err(PeerMisbehaved::TooFew {
+            announced: self.announced,
+            received: self.received,
+        })
     }
 }

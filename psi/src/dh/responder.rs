@@ -30,7 +30,11 @@ impl Evaluator {
     pub fn start<R: CryptoRng + ?Sized>(terms: Terms, rng: &mut R) -> (Self, Tokeniser) {
         let key = Key::random(rng);
         (
-            Self { key: key.clone(), announced: terms.initiator, received: 0 },
+            Self {
+                key: key.clone(),
+                announced: terms.initiator,
+                received: 0,
+            },
             Tokeniser { key, terms, given: 0 },
         )
     }
@@ -42,7 +46,11 @@ impl Evaluator {
     pub fn evaluate(mut self, blinded: &[Encoded]) -> Result<(Self, Vec<Encoded>), PeerMisbehaved> {
         match self.received.checked_add(blinded.len() as u64) {
             Some(received) if received <= self.announced => self.received = received,
-            _ => return Err(PeerMisbehaved::TooMany { announced: self.announced }),
+            _ => {
+                return Err(PeerMisbehaved::TooMany {
+                    announced: self.announced,
+                });
+            }
         }
         let evaluated = self.key.multiply_all(blinded)?;
         Ok((self, evaluated))
@@ -61,7 +69,10 @@ impl Evaluator {
         if self.is_complete() {
             return Ok(());
         }
-        Err(PeerMisbehaved::TooFew { announced: self.announced, received: self.received })
+        Err(PeerMisbehaved::TooFew {
+            announced: self.announced,
+            received: self.received,
+        })
     }
 }
 
@@ -73,7 +84,11 @@ impl Tokeniser {
     pub fn tokens(mut self, own: &[Encoded]) -> Result<(Self, Vec<Token>), Error> {
         self.given += own.len() as u64;
         if self.given > self.terms.responder {
-            return Err(ApiMisuse::OwnSize { announced: self.terms.responder, given: self.given }.into());
+            return Err(ApiMisuse::OwnSize {
+                announced: self.terms.responder,
+                given: self.given,
+            }
+            .into());
         }
         let keyed = group::own(self.key.multiply_all(own))?;
         let tokens = keyed.par_iter().map(|element| self.terms.token(element)).collect();
@@ -88,6 +103,9 @@ impl Tokeniser {
         if self.given == self.terms.responder {
             return Ok(());
         }
-        Err(ApiMisuse::OwnSize { announced: self.terms.responder, given: self.given })
+        Err(ApiMisuse::OwnSize {
+            announced: self.terms.responder,
+            given: self.given,
+        })
     }
 }

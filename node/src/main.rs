@@ -1,0 +1,82 @@
+//! `overlap-node`: one agency's server.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use overlap_node::{config::Config, server, telemetry};
+
+/// One agency's Overlap node: answers peers and its own users over mutual TLS, and logs every query.
+#[derive(Parser)]
+#[command(name = "overlap-node", version, about, after_help = HELP)]
+struct Args {
+    /// Configuration file (TOML); paths in it are relative to it.
+    #[arg(long, value_name = "FILE", env = "OVERLAP_NODE_CONFIG")]
+    config: PathBuf,
+    /// Check the configuration and every file that it names, explain it, and end.
+    #[arg(long)]
+    check: bool,
+}
+
+const HELP: &str = "\
+When it listens, it prints one line to standard output:
+  ready name=NAME peer=ADDRESS operator=ADDRESS
+SIGTERM and SIGINT drain and stop it, SIGHUP reads certificates and revocation lists again.
+
+Exit codes: 0 stopped or checked, 1 failed, 2 wrong flags, 3 wrong configuration.";
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, 3),
+    };
+    if args.check {
+        return match config.read_data_key() {
+            Ok(_) => explain(&config),
+            Err(error) => fail(&error, 3),
+        };
+    }
+    if let Err(error) = telemetry::init(&config.log) {
+        return fail(&error, 3);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let served = runtime.block_on(server::serve(config, |config, ready| {
+        let line = format!(
+            "ready name={} peer={} operator={}\n",
+            config.name, ready.peer, ready.operator
+        );
+        // whoever waits for the line and is gone does not stop the node
+        let _ = io::stdout()
+            .write_all(line.as_bytes())
+            .and_then(|()| io::stdout().flush());
+    }));
+    // work on blocking threads that the drain gave up on must not hold up the end
+    runtime.shutdown_background();
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error @ server::ServeError::Config(_)) => fail(&error, 3),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn explain(config: &Config) -> ExitCode {
+    let mut out = io::stdout().lock();
+    for line in config.explain() {
+        if writeln!(out, "{line}").is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "overlap-node: {error}");
+    ExitCode::from(code)
+}

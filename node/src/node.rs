@@ -1,0 +1,100 @@
+//! What every part of a running node shares.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use overlap_store::Store;
+use rustls::{ClientConfig, ServerConfig};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{config::Config, counted::Traffic, error::NodeError, pool::Pool, tls::TlsError};
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<Store>,
+    pub(crate) pool: Pool,
+    pub(crate) tls: Tls,
+    pub(crate) traffic: Arc<Traffic>,
+    /// The queries under way.
+    pub(crate) queries: TaskTracker,
+    /// Cancelled when the node starts to shut down.
+    pub(crate) draining: CancellationToken,
+    sessions: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// The TLS configurations in force; replaced whole when certificates are read again.
+pub(crate) struct Tls {
+    pub(crate) peer: Arc<ArcSwap<ServerConfig>>,
+    pub(crate) operator: Arc<ArcSwap<ServerConfig>>,
+    pub(crate) dial: ArcSwap<ClientConfig>,
+}
+
+impl Node {
+    pub(crate) fn new(config: Config, store: Store, pool: Pool) -> Result<Self, TlsError> {
+        Ok(Self {
+            tls: Tls::load(&config)?,
+            config,
+            store: Arc::new(store),
+            pool,
+            traffic: Arc::default(),
+            queries: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            sessions: Mutex::default(),
+        })
+    }
+
+    /// One of the sessions that a peer may have under way.
+    pub(crate) fn session_with(&self, peer: &str) -> Result<OwnedSemaphorePermit, NodeError> {
+        let limit = self.config.limits.sessions_per_peer;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let semaphore = sessions
+            .entry(peer.to_owned())
+            .or_insert_with(|| Arc::new(Semaphore::new(limit)));
+        Arc::clone(semaphore).try_acquire_owned().map_err(|_| {
+            NodeError::limit(
+                "sessions_per_peer",
+                format!("{limit} sessions with this peer are under way already; try again later"),
+            )
+        })
+    }
+
+    /// Refuses new work once the node is going down.
+    pub(crate) fn check_open(&self) -> Result<(), NodeError> {
+        if self.draining.is_cancelled() {
+            Err(NodeError::Draining)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Tls {
+    fn load(config: &Config) -> Result<Self, TlsError> {
+        Ok(Self {
+            peer: Arc::new(ArcSwap::from_pointee(config.peer.tls.server_config()?)),
+            operator: Arc::new(ArcSwap::from_pointee(config.operator.tls.server_config()?)),
+            dial: ArcSwap::from_pointee(config.peer.tls.client_config()?),
+        })
+    }
+
+    /// Reads every certificate, key and revocation list again: all of them or, on any fault, none.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), TlsError> {
+        let fresh = Self::load(config)?;
+        self.peer.store(fresh.peer.load_full());
+        self.operator.store(fresh.operator.load_full());
+        self.dial.store(fresh.dial.load_full());
+        Ok(())
+    }
+}
+
+/// The time, to the millisecond that the log keeps.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

@@ -1,0 +1,240 @@
+//! What an agency's own users call.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+};
+
+use overlap_audit::{Entry, Logged, Operation, Outcome, Side};
+use overlap_proto::{
+    fault::Reason,
+    operator::{self, Erase, ListEntries},
+    pb::operator::{self as pb, operator_service_server::OperatorService},
+};
+use overlap_records::Profile;
+use overlap_store::{DatasetInfo, Filter};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use crate::{
+    SOFTWARE,
+    config::Role,
+    error::NodeError,
+    node::{Node, now},
+    operator_stream,
+    peer_service::caller,
+    policy::{self, Denial, User},
+    pool::blocking,
+    spine::{self, Finding},
+};
+
+pub(crate) struct Operators(pub(crate) Arc<Node>);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl OperatorService for Operators {
+    type MatchStream = Pin<Box<dyn Stream<Item = Result<pb::MatchResponse, Status>> + Send>>;
+
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Answer<pb::StatusResponse> {
+        let user = self.user(&request)?;
+        status(&self.0, &user)
+            .await
+            .map(Response::new)
+            .map_err(|error| error.to_status())
+    }
+
+    async fn import_dataset(
+        &self,
+        request: Request<Streaming<pb::ImportDatasetRequest>>,
+    ) -> Answer<pb::ImportDatasetResponse> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        node.check_open().map_err(|error| error.to_status())?;
+        let steps = request.into_inner();
+        // a caller that hangs up cannot cut the entry
+        let import = self
+            .0
+            .queries
+            .spawn(async move { operator_stream::import(&node, &user, steps).await });
+        let info = joined(import).await?;
+        Ok(Response::new(pb::ImportDatasetResponse {
+            dataset: Some(dataset(&info)),
+        }))
+    }
+
+    async fn list_datasets(&self, request: Request<pb::ListDatasetsRequest>) -> Answer<pb::ListDatasetsResponse> {
+        self.user(&request)?;
+        let datasets = self
+            .0
+            .store
+            .datasets()
+            .iter()
+            .map(|held| dataset(held.info()))
+            .collect();
+        Ok(Response::new(pb::ListDatasetsResponse { datasets }))
+    }
+
+    async fn erase_dataset(&self, request: Request<pb::EraseDatasetRequest>) -> Answer<pb::EraseDatasetResponse> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        let wish = Erase::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        let erase = self.0.queries.spawn(async move { erase(&node, &user, wish).await });
+        let info = joined(erase).await?;
+        Ok(Response::new(pb::EraseDatasetResponse {
+            dataset: Some(dataset(&info)),
+        }))
+    }
+
+    async fn r#match(&self, request: Request<pb::MatchRequest>) -> Answer<Self::MatchStream> {
+        let user = self.user(&request)?;
+        self.0.check_open().map_err(|error| error.to_status())?;
+        let wish = operator::Match::try_from(request.into_inner());
+        let wish = wish.map_err(|error| NodeError::from(error).to_status())?;
+        let decision = policy::authorise_ask(&self.0.config, &self.0.store, &user, &wish, now());
+        Ok(Response::new(Box::pin(operator_stream::ask(&self.0, decision))))
+    }
+
+    async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Answer<pb::ListEntriesResponse> {
+        self.reads_log(&request)?;
+        let wish = ListEntries::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        let store = Arc::clone(&self.0.store);
+        let filter = Filter {
+            before: wish.before,
+            transaction: wish.transaction,
+        };
+        let found = blocking(move || store.log().newest(&filter, wish.limit)).await;
+        let found = found.and_then(|found| Ok(found?)).map_err(|error| error.to_status())?;
+        let entries = found.iter().map(json).collect::<Result<_, _>>()?;
+        Ok(Response::new(pb::ListEntriesResponse { entries }))
+    }
+
+    async fn show_entry(&self, request: Request<pb::ShowEntryRequest>) -> Answer<pb::ShowEntryResponse> {
+        self.reads_log(&request)?;
+        let id = operator::entry_id(request.get_ref()).map_err(|error| NodeError::from(error).to_status())?;
+        let store = Arc::clone(&self.0.store);
+        let found = blocking(move || store.log().entry(id))
+            .await
+            .and_then(|found| Ok(found?));
+        match found.map_err(|error| error.to_status())? {
+            Some(entry) => Ok(Response::new(pb::ShowEntryResponse { entry: json(&entry)? })),
+            None => Err(NodeError::refused(Reason::NotFound, "the log has no entry with this id").to_status()),
+        }
+    }
+}
+
+impl Operators {
+    fn user<T>(&self, request: &Request<T>) -> Result<User, Status> {
+        User::of(&*caller(request)?, &self.0.config).map_err(|error| error.to_status())
+    }
+
+    fn reads_log<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let user = self.user(request)?;
+        user.acts_as(&[Role::Auditor, Role::Operator])
+            .map(drop)
+            .map_err(|error| error.to_status())
+    }
+}
+
+/// The entry of work on an own dataset.
+pub(crate) fn dataset_entry(node: &Node, user: &User, operation: Operation, dataset: &str) -> Entry {
+    let mut entry = policy::blank_entry(operation, Side::Holder, now(), Uuid::now_v7());
+    entry.person = Some(user.id.clone());
+    entry.caller_certificate = Some(user.certificate);
+    entry.holder = Some(node.config.id.clone());
+    entry.dataset = Some(dataset.to_owned());
+    entry
+}
+
+async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, NodeError> {
+    let store = Arc::clone(&node.store);
+    let open_entries = blocking(move || store.log().open_entries()).await??.len() as u64;
+    let config = &node.config;
+    let peers = config.peers.iter().map(|peer| {
+        let both = config
+            .agreements
+            .iter()
+            .filter(|agreement| agreement.party(&peer.id).is_some());
+        pb::Peer {
+            name: peer.name.clone(),
+            id: peer.id.clone(),
+            address: peer.address.clone(),
+            agreements: both.map(|agreement| agreement.id.clone()).collect(),
+        }
+    });
+    Ok(pb::StatusResponse {
+        name: config.name.clone(),
+        id: config.id.clone(),
+        software: SOFTWARE.to_owned(),
+        profile: Profile::EU_THB_1.name().to_owned(),
+        person: user.id.clone(),
+        roles: user.roles.iter().map(|role| role.name().to_owned()).collect(),
+        peers: peers.collect(),
+        open_entries,
+        peer_bytes_sent: node.traffic.sent.load(Ordering::Relaxed),
+        peer_bytes_received: node.traffic.received.load(Ordering::Relaxed),
+    })
+}
+
+async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo, NodeError> {
+    let mut entry = dataset_entry(node, user, Operation::Erasure, &wish.dataset);
+    entry.reason = Some(wish.reason);
+    let held = match user.acts_as(&[Role::Operator]) {
+        Err(error) => Err(error),
+        Ok(role) => {
+            entry.role = Some(role.name().to_owned());
+            node.store
+                .dataset(&wish.dataset)
+                .ok_or_else(|| no_dataset(&wish.dataset))
+        }
+    };
+    let held = match held {
+        Ok(held) => held,
+        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
+    };
+    entry.dataset_version = Some(held.info().version);
+    let (store, name) = (Arc::clone(&node.store), wish.dataset);
+    spine::logged(node, entry, async {
+        drop(held);
+        let erased = blocking(move || store.erase(&name)?.ok_or_else(|| no_dataset(&name))).await??;
+        let finding = Finding {
+            output_count: Some(erased.records),
+            ..Finding::default()
+        };
+        Ok((Outcome::Done, finding, erased))
+    })
+    .await
+}
+
+fn no_dataset(name: &str) -> NodeError {
+    NodeError::refused(
+        Reason::NotFound,
+        format!("no dataset has the name {name}; see `overlap dataset list`"),
+    )
+}
+
+fn dataset(info: &DatasetInfo) -> pb::Dataset {
+    let kinds = info.kinds.iter().map(|(kind, held)| pb::KindCount {
+        kind: kind.to_string(),
+        items: held.items,
+    });
+    pb::Dataset {
+        name: info.name.clone(),
+        version: info.version,
+        created: info.created.to_string(),
+        profile: info.profile.clone(),
+        records: info.records,
+        kinds: kinds.collect(),
+    }
+}
+
+fn json(entry: &Logged) -> Result<String, Status> {
+    serde_json::to_string(entry).map_err(|_| NodeError::Broken("an entry cannot be written as JSON").to_status())
+}
+
+async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {
+    task.await
+        .unwrap_or(Err(NodeError::Broken("a task panicked")))
+        .map_err(|error| error.to_status())
+}

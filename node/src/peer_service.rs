@@ -1,0 +1,122 @@
+//! What peers call.
+
+use std::sync::Arc;
+
+use overlap_audit::{Operation, Side};
+use overlap_proto::{
+    pb::peer::{self as pb, peer_service_server::PeerService},
+    peer::{Request as Message, Response as Reply},
+};
+use overlap_psi::PeerMisbehaved;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use crate::{
+    error::NodeError,
+    identity::Certificate,
+    listen::Caller,
+    node::{Node, now},
+    policy::{self, Denial, Permit},
+    session::Hold,
+    spine,
+};
+
+pub(crate) struct Peers(pub(crate) Arc<Node>);
+
+/// Messages that wait for the network; few, since each is work for many milliseconds.
+const QUEUE: usize = 4;
+
+#[tonic::async_trait]
+impl PeerService for Peers {
+    type MatchStream = ReceiverStream<Result<pb::MatchResponse, Status>>;
+
+    async fn r#match(
+        &self,
+        request: Request<Streaming<pb::MatchRequest>>,
+    ) -> Result<Response<Self::MatchStream>, Status> {
+        let node = Arc::clone(&self.0);
+        node.check_open().map_err(|error| error.to_peer_status())?;
+        let caller = caller(&request)?;
+        let (replies, stream) = mpsc::channel(QUEUE);
+        let requests = request.into_inner();
+        node.queries.clone().spawn(async move {
+            let last = match hold(&node, &caller, requests, replies.clone()).await {
+                Ok(()) => Ok(Reply::Complete.into()),
+                Err(error) => Err(error.to_peer_status()),
+            };
+            // an asker that hung up needs no answer
+            let _ = replies.send(last).await;
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+async fn hold(
+    node: &Arc<Node>,
+    caller: &Certificate,
+    mut requests: Streaming<pb::MatchRequest>,
+    replies: mpsc::Sender<Result<pb::MatchResponse, Status>>,
+) -> Result<(), NodeError> {
+    let opening = tokio::time::timeout(node.config.limits.idle_stream, requests.message()).await;
+    let decision = match opening {
+        Err(_) => Err(unopened(
+            node,
+            caller,
+            NodeError::PeerIdle {
+                peer: caller.id.clone(),
+                seconds: node.config.limits.idle_stream.as_secs(),
+            },
+        )),
+        Ok(Err(_) | Ok(None)) => Err(unopened(
+            node,
+            caller,
+            NodeError::PeerHungUp {
+                peer: caller.id.clone(),
+            },
+        )),
+        Ok(Ok(Some(message))) => match Message::try_from(message) {
+            Err(error) => Err(unopened(node, caller, error.into())),
+            Ok(Message::Blinded(_)) => Err(unopened(
+                node,
+                caller,
+                NodeError::PeerProtocol {
+                    peer: caller.id.clone(),
+                    source: PeerMisbehaved::OutOfTurn,
+                },
+            )),
+            Ok(Message::Open(open)) => policy::authorise_hold(&node.config, &node.store, caller, &open, now()),
+        },
+    };
+    let (decision, _session) = match decision {
+        Ok(permit) => match node.session_with(&caller.id) {
+            Ok(session) => (Ok(permit), Some(session)),
+            Err(error) => (Err(over_limit(&permit, error)), None),
+        },
+        denied => (denied, None),
+    };
+    spine::run(node, decision, Hold { requests, replies }).await
+}
+
+/// A call that never came to say what it wants.
+fn unopened(node: &Node, caller: &Certificate, error: NodeError) -> Box<Denial> {
+    let mut entry = policy::blank_entry(Operation::Combination, Side::Holder, now(), Uuid::now_v7());
+    entry.asker = Some(caller.id.clone());
+    entry.holder = Some(node.config.id.clone());
+    entry.caller_certificate = Some(caller.thumbprint);
+    Box::new(Denial { entry, error })
+}
+
+fn over_limit(permit: &Permit, error: NodeError) -> Box<Denial> {
+    Box::new(Denial {
+        entry: permit.entry().clone(),
+        error,
+    })
+}
+
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Arc<Certificate>, Status> {
+    let caller = request.extensions().get::<Caller>();
+    let caller = caller.ok_or_else(|| NodeError::Broken("a connection without a certificate").to_status())?;
+    Ok(Arc::clone(&caller.0))
+}

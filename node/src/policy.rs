@@ -1,0 +1,533 @@
+//! Who may ask what: the one place that makes a [`Permit`].
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use overlap_audit::{Digest, Entry, InputCommitment, Operation, Side};
+use overlap_proto::{fault::Reason, operator, peer};
+use overlap_psi::Protocol;
+use overlap_records::{Kind, Profile};
+use overlap_store::{Dataset, Quota, Store};
+use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
+
+use crate::{
+    SOFTWARE,
+    agreement::{Agreement, Grant, join},
+    config::{Config, Peer, Role},
+    error::NodeError,
+    identity::{Certificate, sha256},
+};
+
+/// Leave to run one match: whatever code runs it has been through here.
+pub(crate) struct Permit {
+    entry: Entry,
+    quota: Quota,
+    terms: Terms,
+}
+
+/// What was permitted.
+pub(crate) struct Terms {
+    pub(crate) agreement: Arc<Agreement>,
+    pub(crate) dataset: Dataset,
+    /// Ascending.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) peer: Peer,
+    /// Key that the peer's certificate has to carry.
+    pub(crate) peer_key: Digest,
+    /// For the asker: what to tell the holder.
+    pub(crate) opening: peer::Open,
+}
+
+/// A refusal, with the entry that logs it.
+pub(crate) struct Denial {
+    pub(crate) entry: Entry,
+    pub(crate) error: NodeError,
+}
+
+/// A user of this node, as the certificate and the configuration say.
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) certificate: Digest,
+}
+
+impl Permit {
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+impl User {
+    /// The user of a certificate.
+    pub(crate) fn of(certificate: &Certificate, config: &Config) -> Result<Self, NodeError> {
+        let roles = config.users.get(&certificate.id).ok_or_else(|| {
+            let message = "the certificate is of no user of this node; its operator adds users to the configuration";
+            NodeError::refused(Reason::UnknownCaller, message)
+        })?;
+        Ok(Self {
+            id: certificate.id.clone(),
+            roles: roles.clone(),
+            certificate: certificate.thumbprint,
+        })
+    }
+
+    /// The first of these roles that the user has.
+    pub(crate) fn acts_as(&self, roles: &[Role]) -> Result<Role, NodeError> {
+        roles
+            .iter()
+            .copied()
+            .find(|role| self.roles.contains(role))
+            .ok_or_else(|| {
+                let needed = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or ");
+                NodeError::refused(Reason::RoleDenied, format!("this needs the role {needed}"))
+            })
+    }
+}
+
+/// An entry with nothing but its ids, its time and its kind.
+pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, transaction: Uuid) -> Entry {
+    Entry {
+        id: Uuid::now_v7(),
+        transaction,
+        trace: None,
+        started: now,
+        operation,
+        side,
+        purpose: None,
+        regime: None,
+        article: None,
+        case_reference: None,
+        reason: None,
+        person: None,
+        role: None,
+        approver: None,
+        order: None,
+        asker: None,
+        holder: None,
+        caller_certificate: None,
+        callee_certificate: None,
+        recipients: Vec::new(),
+        country: None,
+        dataset: None,
+        dataset_version: None,
+        kinds: Vec::new(),
+        mode: None,
+        protocol: None,
+        input_count: None,
+        input: None,
+        visibility: Vec::new(),
+        agreement: None,
+        agreement_hash: None,
+        policy_hash: None,
+        software: SOFTWARE.to_owned(),
+    }
+}
+
+/// Judges a user's wish to ask a peer.
+pub(crate) fn authorise_ask(
+    config: &Config,
+    store: &Store,
+    user: &User,
+    request: &operator::Match,
+    now: Timestamp,
+) -> Result<Permit, Box<Denial>> {
+    let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
+    entry.purpose = Some(request.purpose.clone());
+    entry.case_reference = Some(request.case_reference.clone());
+    entry.reason = Some(request.reason.clone());
+    entry.person = Some(user.id.clone());
+    entry.caller_certificate = Some(user.certificate);
+    entry.asker = Some(config.id.clone());
+    entry.recipients = vec![config.id.clone()];
+    entry.mode = Some(request.mode.to_string());
+    entry.protocol = Some(Protocol::DhPsi.to_string());
+    entry.dataset = Some(request.dataset.clone());
+    entry.agreement = request.agreement.clone();
+    match ask(config, store, user, request, now, &mut entry) {
+        Ok((terms, quota)) => Ok(Permit { entry, quota, terms }),
+        Err(error) => Err(Box::new(Denial { entry, error })),
+    }
+}
+
+fn ask(
+    config: &Config,
+    store: &Store,
+    user: &User,
+    request: &operator::Match,
+    now: Timestamp,
+    entry: &mut Entry,
+) -> Result<(Terms, Quota), NodeError> {
+    let role = user.acts_as(&[Role::Analyst, Role::Coordinator])?;
+    entry.role = Some(role.name().to_owned());
+    let peer = config
+        .peers
+        .iter()
+        .find(|peer| peer.name == request.peer)
+        .ok_or_else(|| {
+            let known = join(config.peers.iter().map(|peer| &peer.name));
+            NodeError::refused(
+                Reason::NotFound,
+                format!("no peer has the name {}; known are: {known}", request.peer),
+            )
+        })?;
+    entry.holder = Some(peer.id.clone());
+    let dataset = store.dataset(&request.dataset).ok_or_else(|| {
+        NodeError::refused(
+            Reason::NotFound,
+            format!(
+                "no dataset has the name {}; see `overlap dataset list`",
+                request.dataset
+            ),
+        )
+    })?;
+    entry.dataset_version = Some(dataset.info().version);
+    let (agreement, grant) = choose(config, request, &peer.id, now)?;
+    cite(entry, agreement);
+    let held = |kind: &Kind| dataset.info().kinds.contains_key(kind);
+    let kinds: Vec<Kind> = match &request.kinds {
+        Some(kinds) => kinds.clone(),
+        None => grant.kinds.iter().copied().filter(held).collect(),
+    };
+    entry.kinds = kinds.iter().map(ToString::to_string).collect();
+    check_dataset(&dataset, agreement)?;
+    let set_size = dataset.items(&kinds);
+    if set_size == 0 {
+        let message = format!(
+            "dataset {} holds no items of the kinds that may be asked",
+            request.dataset
+        );
+        return Err(NodeError::refused(Reason::NotFound, message));
+    }
+    entry.input_count = Some(set_size);
+    check_size(set_size, grant)?;
+    let commitment = commit(&dataset, &kinds)?;
+    let opening = peer::Open {
+        transaction: entry.transaction,
+        agreement: agreement.id.clone(),
+        agreement_hash: agreement.hash,
+        dataset: grant.dataset.clone(),
+        mode: request.mode,
+        protocol: Protocol::DhPsi,
+        profile: agreement.profile.name().to_owned(),
+        profile_hash: Digest(agreement.profile.hash()),
+        kinds: kinds.clone(),
+        purpose: request.purpose.clone(),
+        case_reference: request.case_reference.clone(),
+        reason: request.reason.clone(),
+        person: user.id.clone(),
+        role: role.name().to_owned(),
+        set_size,
+        input_commitment: commitment.digest,
+    };
+    entry.input = Some(commitment);
+    let terms = Terms {
+        agreement: Arc::clone(agreement),
+        dataset,
+        kinds,
+        peer: peer.clone(),
+        peer_key: grant.holder.key,
+        opening,
+    };
+    Ok((terms, quota(agreement, grant, set_size, now)))
+}
+
+/// Judges a peer's wish to ask this node.
+pub(crate) fn authorise_hold(
+    config: &Config,
+    store: &Store,
+    caller: &Certificate,
+    open: &peer::Open,
+    now: Timestamp,
+) -> Result<Permit, Box<Denial>> {
+    let mut entry = blank_entry(Operation::Combination, Side::Holder, now, open.transaction);
+    entry.purpose = Some(open.purpose.clone());
+    entry.case_reference = Some(open.case_reference.clone());
+    entry.reason = Some(open.reason.clone());
+    entry.person = Some(open.person.clone());
+    entry.role = Some(open.role.clone());
+    entry.asker = Some(caller.id.clone());
+    entry.holder = Some(config.id.clone());
+    entry.caller_certificate = Some(caller.thumbprint);
+    entry.recipients = vec![caller.id.clone()];
+    entry.mode = Some(open.mode.to_string());
+    entry.protocol = Some(open.protocol.to_string());
+    entry.dataset = Some(open.dataset.clone());
+    entry.kinds = open.kinds.iter().map(ToString::to_string).collect();
+    entry.input_count = Some(open.set_size);
+    entry.input = Some(InputCommitment {
+        digest: open.input_commitment,
+        salt: None,
+    });
+    entry.agreement = Some(open.agreement.clone());
+    match hold(config, store, caller, open, now, &mut entry) {
+        Ok((terms, quota)) => Ok(Permit { entry, quota, terms }),
+        Err(error) => Err(Box::new(Denial { entry, error })),
+    }
+}
+
+fn hold(
+    config: &Config,
+    store: &Store,
+    caller: &Certificate,
+    open: &peer::Open,
+    now: Timestamp,
+    entry: &mut Entry,
+) -> Result<(Terms, Quota), NodeError> {
+    let peer = config.peers.iter().find(|peer| peer.id == caller.id).ok_or_else(|| {
+        NodeError::refused(
+            Reason::UnknownCaller,
+            format!("{} is no peer of {}", caller.id, config.name),
+        )
+    })?;
+    let denied = |message: String| NodeError::refused(Reason::AgreementDenied, message);
+    let none = || {
+        denied(format!(
+            "{} has no agreement {} with {}",
+            config.name, open.agreement, peer.name
+        ))
+    };
+    let agreement = config
+        .agreements
+        .iter()
+        .find(|agreement| agreement.id == open.agreement)
+        .ok_or_else(none)?;
+    let party = agreement.party(&caller.id).ok_or_else(none)?;
+    if party.key != caller.key {
+        return Err(denied(format!(
+            "agreement {} pins another key for {}",
+            agreement.id, peer.name
+        )));
+    }
+    if agreement.hash != open.agreement_hash {
+        let message = format!(
+            "agreement {} is {} here and {} at the asker: both sides need the same file",
+            agreement.id, agreement.hash, open.agreement_hash
+        );
+        return Err(denied(message));
+    }
+    cite(entry, agreement);
+    let between = |grant: &&Grant| grant.asker.id == caller.id && grant.holder.id == config.id;
+    let grants: Vec<&Grant> = agreement
+        .grants
+        .iter()
+        .filter(between)
+        .filter(|grant| grant.dataset == open.dataset)
+        .collect();
+    let ask = Ask {
+        purpose: &open.purpose,
+        mode: open.mode,
+        kinds: Some(&open.kinds),
+        now,
+    };
+    let grant = ask.covering(agreement, &grants)?;
+    if open.profile != agreement.profile.name() || open.profile_hash.0 != agreement.profile.hash() {
+        return Err(denied(format!(
+            "the asker's items are made under profile {} ({}), this node's under {} ({})",
+            open.profile,
+            open.profile_hash,
+            agreement.profile.name(),
+            Digest(agreement.profile.hash()),
+        )));
+    }
+    check_size(open.set_size, grant)?;
+    let dataset = store.dataset(&open.dataset).ok_or_else(|| {
+        NodeError::refused(
+            Reason::NotFound,
+            format!("{} has no dataset {} loaded", config.name, open.dataset),
+        )
+    })?;
+    entry.dataset_version = Some(dataset.info().version);
+    check_dataset(&dataset, agreement)?;
+    let terms = Terms {
+        agreement: Arc::clone(agreement),
+        dataset,
+        kinds: open.kinds.clone(),
+        peer: peer.clone(),
+        peer_key: party.key,
+        opening: open.clone(),
+    };
+    Ok((terms, quota(agreement, grant, open.set_size, now)))
+}
+
+/// The agreement and grant that cover a user's wish: the named one, or the only one.
+fn choose<'a>(
+    config: &'a Config,
+    request: &operator::Match,
+    holder: &str,
+    now: Timestamp,
+) -> Result<(&'a Arc<Agreement>, &'a Grant), NodeError> {
+    let between = |grant: &&Grant| grant.asker.id == config.id && grant.holder.id == holder;
+    let ask = Ask {
+        purpose: &request.purpose,
+        mode: request.mode,
+        kinds: request.kinds.as_deref(),
+        now,
+    };
+    let named = |agreement: &&Arc<Agreement>| request.agreement.as_ref().is_none_or(|id| *id == agreement.id);
+    let mut last = None;
+    let mut covering = Vec::new();
+    for agreement in config.agreements.iter().filter(named) {
+        let grants: Vec<&Grant> = agreement.grants.iter().filter(between).collect();
+        if grants.is_empty() {
+            continue;
+        }
+        match ask.covering(agreement, &grants) {
+            Ok(grant) => covering.push((agreement, grant)),
+            Err(error) => last = Some(error),
+        }
+    }
+    match (covering.as_slice(), last) {
+        ([one], _) => Ok(*one),
+        ([], Some(error)) => Err(error),
+        ([], None) => Err(NodeError::refused(
+            Reason::AgreementDenied,
+            format!("no agreement lets {} ask {}", config.name, request.peer),
+        )),
+        (several, _) => Err(NodeError::refused(
+            Reason::AgreementDenied,
+            format!(
+                "several agreements cover this: name one of {} with --agreement",
+                join(several.iter().map(|(agreement, _)| &agreement.id))
+            ),
+        )),
+    }
+}
+
+/// What a query asks for, to be held against grants.
+struct Ask<'a> {
+    purpose: &'a str,
+    mode: peer::Mode,
+    kinds: Option<&'a [Kind]>,
+    now: Timestamp,
+}
+
+impl Ask<'_> {
+    /// The grant that covers this, or the rule that does not.
+    fn covering<'g>(&self, agreement: &Agreement, grants: &[&'g Grant]) -> Result<&'g Grant, NodeError> {
+        let id = &agreement.id;
+        let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
+        if !agreement.is_valid_at(self.now) {
+            return denied(format!(
+                "agreement {id} is valid from {} until {}",
+                agreement.valid_from, agreement.valid_until
+            ));
+        }
+        if !agreement.purposes.contains(self.purpose) {
+            let allowed = join(&agreement.purposes);
+            return denied(format!(
+                "agreement {id} does not cover purpose {}; it covers: {allowed}",
+                self.purpose
+            ));
+        }
+        if grants.is_empty() {
+            return denied(format!("agreement {id} does not let this asker ask about that dataset"));
+        }
+        let by_mode: Vec<&&Grant> = grants.iter().filter(|grant| grant.modes.contains(&self.mode)).collect();
+        if by_mode.is_empty() {
+            return denied(format!("agreement {id} does not cover mode {}", self.mode));
+        }
+        let covers = |grant: &&&&Grant| {
+            self.kinds
+                .is_none_or(|kinds| kinds.iter().all(|kind| grant.kinds.contains(kind)))
+        };
+        match by_mode.iter().find(covers) {
+            Some(grant) => Ok(grant),
+            None => {
+                let allowed = join(by_mode.iter().flat_map(|grant| &grant.kinds).collect::<BTreeSet<_>>());
+                denied(format!(
+                    "agreement {id} does not cover all of the kinds asked; it covers: {allowed}"
+                ))
+            }
+        }
+    }
+}
+
+fn check_size(set_size: u64, grant: &Grant) -> Result<(), NodeError> {
+    if set_size <= grant.max_set_size {
+        return Ok(());
+    }
+    let message = format!(
+        "a set of {set_size} items is larger than the {} that the agreement allows",
+        grant.max_set_size
+    );
+    Err(NodeError::limit("max_set_size", message))
+}
+
+fn check_dataset(dataset: &Dataset, agreement: &Agreement) -> Result<(), NodeError> {
+    let (have, want) = (&dataset.info().profile, agreement.profile.name());
+    if have == want {
+        return Ok(());
+    }
+    let message = format!(
+        "dataset {} was made under profile {have}, the agreement asks for {want}: import it again",
+        dataset.info().name
+    );
+    Err(NodeError::refused(Reason::AgreementDenied, message))
+}
+
+fn cite(entry: &mut Entry, agreement: &Agreement) {
+    entry.agreement = Some(agreement.id.clone());
+    entry.agreement_hash = Some(agreement.hash);
+    entry.regime = Some(agreement.regime.clone());
+    entry.article = Some(agreement.article.clone());
+}
+
+fn quota(agreement: &Agreement, grant: &Grant, items: u64, now: Timestamp) -> Quota {
+    // asker and holder are part of the key: each pair of a shared agreement has an amount of its own
+    let key = sha256(
+        format!(
+            "{} {} {} {}",
+            agreement.hash, grant.asker.id, grant.holder.id, grant.dataset
+        )
+        .as_bytes(),
+    );
+    let day = u32::try_from(now.as_second().div_euclid(86_400)).unwrap_or_default();
+    Quota {
+        agreement: key,
+        day,
+        items,
+        limit: grant.items_per_day,
+    }
+}
+
+/// Commits to the exact set: SHA-256 over a fresh salt and, per kind, its name and the digest of its items.
+fn commit(dataset: &Dataset, kinds: &[Kind]) -> Result<InputCommitment, NodeError> {
+    let mut salt = [0; 32];
+    SystemRandom::new()
+        .fill(&mut salt)
+        .map_err(|_| NodeError::Broken("the system gave no randomness"))?;
+    let mut bytes = b"overlap/input/v1".to_vec();
+    bytes.extend_from_slice(&salt);
+    for (kind, info) in dataset.info().kinds.iter().filter(|(kind, _)| kinds.contains(kind)) {
+        bytes.extend_from_slice(kind.as_str().as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&info.digest.0);
+    }
+    Ok(InputCommitment {
+        digest: sha256(&bytes),
+        salt: Some(Digest(salt)),
+    })
+}
+
+/// Whether the profile that records were normalised under is this build's.
+pub(crate) fn check_profile(name: &str, hash: &Digest) -> Result<Profile, NodeError> {
+    let own = Profile::named(name).filter(|profile| profile.hash() == hash.0);
+    own.ok_or_else(|| {
+        let message = format!(
+            "the records were normalised under profile {name} ({hash}); this node has {} ({}): use the same version of Overlap",
+            Profile::EU_THB_1.name(),
+            Digest(Profile::EU_THB_1.hash()),
+        );
+        NodeError::refused(Reason::InvalidRequest, message)
+    })
+}

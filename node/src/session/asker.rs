@@ -1,0 +1,261 @@
+//! The asker's part of a match.
+
+use std::sync::Arc;
+
+use overlap_audit::Outcome;
+use overlap_proto::{
+    CHUNK, WireError,
+    fault::Reason,
+    pb::peer as pb,
+    peer::{self, Response},
+};
+use overlap_psi::{
+    Encoded, PeerMisbehaved,
+    dh::{Blinder, Matched},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use super::{fault, misuse_of, protocol_terms, send_blocking};
+use crate::{
+    dial::{self, Dialled},
+    error::NodeError,
+    node::Node,
+    pool::blocking,
+    spine::{Finding, Opened, Session},
+};
+
+/// Asks a peer for one match.
+pub(crate) struct Ask<F> {
+    /// Told how far it is; must not block.
+    pub(crate) progress: F,
+}
+
+/// What a match yields.
+pub(crate) struct Answer {
+    pub(crate) matched: Matched,
+    /// Size of the peer's set.
+    pub(crate) peer_size: u64,
+}
+
+/// How far a match is.
+pub(crate) enum Progress {
+    /// The entry is on disk.
+    Admitted,
+    /// Elements received of those that will be, and the size of the peer's set.
+    Received { received: u64, total: u64, peer: u64 },
+}
+
+/// Messages towards the holder that wait for the network; few, since each is work for many milliseconds.
+const QUEUE: usize = 4;
+
+impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
+    type Output = Answer;
+
+    async fn run(
+        self,
+        node: &Arc<Node>,
+        opened: &Opened,
+        finding: &mut Finding,
+    ) -> Result<(Outcome, Answer), NodeError> {
+        (self.progress)(opened, Progress::Admitted);
+        let permitted = opened.terms();
+        let _session = node.session_with(&permitted.peer.id)?;
+        let tls = node.tls.dial.load_full();
+        let Dialled {
+            mut client,
+            certificate,
+        } = dial::dial(&permitted.peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
+        finding.callee_certificate = Some(certificate.thumbprint);
+        if certificate.key != permitted.peer_key {
+            let message = format!(
+                "agreement {} pins another key for {} than its certificate carries",
+                permitted.agreement.id, permitted.peer.name
+            );
+            return Err(NodeError::refused(Reason::AgreementDenied, message));
+        }
+
+        let (requests, outgoing) = mpsc::channel(QUEUE);
+        let open = peer::Open::clone(&permitted.opening);
+        requests
+            .try_send(pb::MatchRequest::from(open))
+            .map_err(|_| NodeError::Broken("an empty queue is full"))?;
+        let mut incoming = Incoming {
+            peer: permitted.peer.name.clone(),
+            node: Arc::clone(node),
+            stream: None,
+        };
+        let answer = incoming
+            .within_idle(client.r#match(ReceiverStream::new(outgoing)))
+            .await?;
+        incoming.stream = Some(answer.map_err(|status| incoming.status(&status))?.into_inner());
+
+        let Some(Response::Accepted(peer_size)) = incoming.next().await? else {
+            return Err(incoming.misbehaved(PeerMisbehaved::OutOfTurn));
+        };
+        finding.peer_count = Some(peer_size);
+        let terms = protocol_terms(&permitted.opening, &node.config.id, &permitted.peer.id, peer_size)?;
+        let (blinder, mut matcher) = Blinder::start(terms, &mut rand::rng());
+        let blinding = tokio::spawn(blind(
+            Arc::clone(node),
+            permitted.dataset.clone(),
+            permitted.kinds.clone(),
+            blinder,
+            requests,
+            permitted.peer.name.clone(),
+        ));
+
+        let mut worked = None;
+        loop {
+            let reply = match incoming.next().await {
+                Ok(Some(Response::Reply(reply))) => reply,
+                Ok(Some(Response::Working(done))) if worked < Some(done) && done <= peer_size => {
+                    worked = Some(done);
+                    continue;
+                }
+                Ok(Some(Response::Complete)) => break,
+                Ok(Some(_)) => return Err(incoming.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Ok(None) => return Err(NodeError::PeerHungUp { peer: incoming.peer }),
+                // the own set may be what failed
+                Err(error) => return Err(own_fault(blinding).await.unwrap_or(error)),
+            };
+            matcher = node
+                .pool
+                .run(move || matcher.receive(reply))
+                .await?
+                .map_err(|source| incoming.misbehaved(source))?;
+            let (received, total) = matcher.progress();
+            (self.progress)(
+                opened,
+                Progress::Received {
+                    received,
+                    total,
+                    peer: peer_size,
+                },
+            );
+        }
+        let matched = node
+            .pool
+            .run(move || matcher.finish())
+            .await?
+            .map_err(|source| incoming.misbehaved(source))?;
+        let count = match &matched {
+            Matched::Hits(positions) => positions.len() as u64,
+            Matched::Count(count) => *count,
+        };
+        finding.output_count = Some(count);
+        Ok((
+            if count > 0 { Outcome::Hit } else { Outcome::NoHit },
+            Answer { matched, peer_size },
+        ))
+    }
+}
+
+/// Blinds the own set into the stream; waits for the network as long as it takes, since the receiving side watches the time.
+async fn blind(
+    node: Arc<Node>,
+    dataset: overlap_store::Dataset,
+    kinds: Vec<overlap_records::Kind>,
+    mut blinder: Blinder,
+    requests: mpsc::Sender<pb::MatchRequest>,
+    peer: String,
+) -> Result<(), NodeError> {
+    blocking(move || {
+        let mut elements = dataset.elements(&kinds);
+        loop {
+            let chunk: Vec<Encoded> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+            if chunk.is_empty() {
+                return blinder.finish().map_err(|misuse| misuse_of(&misuse));
+            }
+            let (next, blinded) = node
+                .pool
+                .install(|| blinder.blind(&chunk))
+                .map_err(|error| fault(&peer, error))?;
+            blinder = next;
+            send_blocking(&requests, peer::blinded(&blinded), None, &peer)?;
+        }
+    })
+    .await?
+}
+
+/// The fault of the own side, if blinding is what failed.
+async fn own_fault(blinding: tokio::task::JoinHandle<Result<(), NodeError>>) -> Option<NodeError> {
+    if !blinding.is_finished() {
+        return None;
+    }
+    match blinding.await {
+        Ok(Err(error @ (NodeError::Store(_) | NodeError::Broken(_)))) => Some(error),
+        _ => None,
+    }
+}
+
+struct Incoming {
+    peer: String,
+    node: Arc<Node>,
+    stream: Option<Streaming<pb::MatchResponse>>,
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Result<Option<Response>, NodeError> {
+        let Some(mut stream) = self.stream.take() else {
+            return Ok(None);
+        };
+        let message = self.within_idle(stream.message()).await?;
+        self.stream = Some(stream);
+        match message.map_err(|status| self.status(&status))? {
+            None => Ok(None),
+            Some(message) => Response::try_from(message)
+                .map(Some)
+                .map_err(|source: WireError| NodeError::PeerWire {
+                    peer: self.peer.clone(),
+                    source,
+                }),
+        }
+    }
+
+    async fn within_idle<T>(&self, future: impl Future<Output = T>) -> Result<T, NodeError> {
+        let idle = self.node.config.limits.idle_stream;
+        let seconds = idle.as_secs();
+        timeout(idle, future).await.map_err(|_| NodeError::PeerIdle {
+            peer: self.peer.clone(),
+            seconds,
+        })
+    }
+
+    /// What a status says: a refusal of the peer where it carries a reason, else a broken link.
+    fn status(&self, status: &Status) -> NodeError {
+        let peer = self.peer.clone();
+        match Reason::of(status) {
+            Some(Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable) => {
+                NodeError::Unreachable {
+                    peer,
+                    why: status.message().to_owned(),
+                }
+            }
+            Some(_) => NodeError::PeerRefused {
+                peer,
+                message: status.message().to_owned(),
+            },
+            // a status that the gRPC library made: too large a message, or no link any more
+            None if status.code() == Code::OutOfRange => NodeError::PeerWire {
+                peer,
+                source: WireError {
+                    field: "message",
+                    must: "must be at most 1 MiB",
+                },
+            },
+            None => NodeError::Unreachable {
+                peer,
+                why: dial::cause(status),
+            },
+        }
+    }
+
+    fn misbehaved(&self, source: PeerMisbehaved) -> NodeError {
+        NodeError::PeerProtocol {
+            peer: self.peer.clone(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The holder's part of a match.
+
+use std::{sync::Arc, time::Duration};
+
+use overlap_audit::Outcome;
+use overlap_proto::{
+    CHUNK,
+    pb::peer as pb,
+    peer::{Request, Response},
+};
+use overlap_psi::{
+    Encoded, PeerMisbehaved,
+    dh::{self, Evaluator, First, Reply, Terms, Tokeniser},
+};
+use overlap_store::{SealedSorter, StoreError};
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+
+use super::{fault, misuse_of, protocol_terms, send, send_blocking, spill_directory};
+use crate::{
+    error::NodeError,
+    node::Node,
+    pool::{Pool, blocking},
+    spine::{Finding, Opened, Session},
+};
+
+/// Messages towards the asker that wait for the network.
+pub(crate) type Replies = mpsc::Sender<Result<pb::MatchResponse, Status>>;
+
+/// Answers one match.
+pub(crate) struct Hold<S> {
+    /// The asker's messages after the opening.
+    pub(crate) requests: S,
+    pub(crate) replies: Replies,
+}
+
+impl<S> Session for Hold<S>
+where
+    S: Stream<Item = Result<pb::MatchRequest, Status>> + Send + Unpin + 'static,
+{
+    type Output = ();
+
+    async fn run(self, node: &Arc<Node>, opened: &Opened, finding: &mut Finding) -> Result<(Outcome, ()), NodeError> {
+        let permitted = opened.terms();
+        let open = &permitted.opening;
+        finding.peer_count = Some(open.set_size);
+        let own_size = permitted.dataset.items(&permitted.kinds);
+        let terms = protocol_terms(open, &permitted.peer.id, &node.config.id, own_size)?;
+        let (evaluator, tokeniser) = Evaluator::start(terms, &mut rand::rng());
+        let mut work = Work {
+            node: Arc::clone(node),
+            peer: permitted.peer.name.clone(),
+            idle: node.config.limits.idle_stream,
+            requests: self.requests,
+            replies: self.replies,
+        };
+        work.reply(Response::Accepted(own_size)).await?;
+        match terms.first() {
+            First::Evaluated => {
+                work.evaluate(terms, evaluator).await?;
+                work.tokens(opened, own_size, tokeniser).await?;
+            }
+            First::Tokens => {
+                work.tokens(opened, own_size, tokeniser).await?;
+                work.evaluate(terms, evaluator).await?;
+            }
+        }
+        work.expect_end(terms).await?;
+        Ok((Outcome::Done, ()))
+    }
+}
+
+struct Work<S> {
+    node: Arc<Node>,
+    peer: String,
+    idle: Duration,
+    requests: S,
+    replies: Replies,
+}
+
+impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
+    /// Evaluates what the asker blinded: in mode `hits` chunk by chunk, in mode `count` sorted once all of it is here.
+    async fn evaluate(&mut self, terms: Terms, mut evaluator: Evaluator) -> Result<(), NodeError> {
+        let mut sorter = match terms.mode() {
+            dh::Mode::Hits => None,
+            dh::Mode::Count => Some(SealedSorter::<32>::new(
+                &spill_directory(&self.node).map_err(StoreError::Spill)?,
+            )),
+        };
+        while !evaluator.is_complete() {
+            let Some(blinded) = self.next().await? else {
+                return evaluator.finish().map_err(|source| self.misbehaved(source));
+            };
+            let (next, evaluated) = self
+                .node
+                .pool
+                .run(move || evaluator.evaluate(&blinded))
+                .await?
+                .map_err(|source| self.misbehaved(source))?;
+            evaluator = next;
+            sorter = match sorter {
+                None => {
+                    self.reply(Response::Reply(Reply::Evaluated(evaluated))).await?;
+                    None
+                }
+                Some(mut sorter) => Some(blocking(move || sorter.push(&evaluated).map(|()| sorter)).await??),
+            };
+        }
+        match sorter {
+            None => Ok(()),
+            Some(sorter) => {
+                self.send_sorted(sorter, Reply::Evaluated, Some(PeerMisbehaved::Duplicate))
+                    .await
+            }
+        }
+    }
+
+    /// Makes tokens of the own set, sorts all of them, sends them.
+    async fn tokens(&mut self, opened: &Opened, own_size: u64, mut tokeniser: Tokeniser) -> Result<(), NodeError> {
+        const BETWEEN: Duration = Duration::from_secs(1);
+        let permitted = opened.terms();
+        let (dataset, kinds) = (permitted.dataset.clone(), permitted.kinds.clone());
+        let pool: Pool = self.node.pool.clone();
+        let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
+        let directory = spill_directory(&self.node).map_err(StoreError::Spill)?;
+        let sorter = blocking(move || {
+            let mut sorter = SealedSorter::<16>::new(&directory);
+            let mut elements = dataset.elements(&kinds);
+            let mut done = 0u64;
+            let mut told = std::time::Instant::now();
+            loop {
+                let chunk: Vec<Encoded> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+                if chunk.is_empty() {
+                    break;
+                }
+                let (next, tokens) = pool
+                    .install(|| tokeniser.tokens(&chunk))
+                    .map_err(|error| fault(&peer, error))?;
+                tokeniser = next;
+                sorter.push(&tokens)?;
+                done += chunk.len() as u64;
+                if told.elapsed() >= BETWEEN && done < own_size {
+                    told = std::time::Instant::now();
+                    send_blocking(&replies, Ok(Response::Working(done).into()), Some(idle), &peer)?;
+                }
+            }
+            tokeniser.finish().map_err(|misuse| misuse_of(&misuse))?;
+            Ok::<_, NodeError>(sorter)
+        })
+        .await??;
+        self.send_sorted(sorter, Reply::Tokens, None).await
+    }
+
+    /// Sends what was sorted; with `equal`, refuses the whole of it before the first leaves when two values are equal.
+    async fn send_sorted<const N: usize>(
+        &mut self,
+        sorter: SealedSorter<N>,
+        reply: fn(Vec<[u8; N]>) -> Reply,
+        equal: Option<PeerMisbehaved>,
+    ) -> Result<(), NodeError> {
+        let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
+        blocking(move || {
+            let mut sorted = sorter.finish()?;
+            if let Some(source) = equal
+                && sorted.has_equal()?
+            {
+                return Err(NodeError::PeerProtocol { peer, source });
+            }
+            let mut values = sorted.iter()?;
+            loop {
+                let chunk: Vec<[u8; N]> = values.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+                if chunk.is_empty() {
+                    return Ok(());
+                }
+                send_blocking(&replies, Ok(Response::Reply(reply(chunk)).into()), Some(idle), &peer)?;
+            }
+        })
+        .await?
+    }
+
+    /// The asker ends its stream once it has sent what it announced.
+    async fn expect_end(&mut self, terms: Terms) -> Result<(), NodeError> {
+        match self.next().await? {
+            None => Ok(()),
+            Some(_) => Err(self.misbehaved(PeerMisbehaved::TooMany {
+                announced: terms.initiator_size(),
+            })),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Encoded>>, NodeError> {
+        let idle = || NodeError::PeerIdle {
+            peer: self.peer.clone(),
+            seconds: self.idle.as_secs(),
+        };
+        match tokio::time::timeout(self.idle, self.requests.next()).await {
+            Err(_) => Err(idle()),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(_))) => Err(NodeError::PeerHungUp {
+                peer: self.peer.clone(),
+            }),
+            Ok(Some(Ok(message))) => match Request::try_from(message) {
+                Ok(Request::Blinded(elements)) => Ok(Some(elements)),
+                Ok(Request::Open(_)) => Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Err(source) => Err(NodeError::PeerWire {
+                    peer: self.peer.clone(),
+                    source,
+                }),
+            },
+        }
+    }
+
+    async fn reply(&mut self, response: Response) -> Result<(), NodeError> {
+        send(&self.replies, Ok(response.into()), self.idle, &self.peer).await
+    }
+
+    fn misbehaved(&self, source: PeerMisbehaved) -> NodeError {
+        NodeError::PeerProtocol {
+            peer: self.peer.clone(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The spine: the one way a query runs.
+//!
+//! A [`Permit`] opens the log, and only an [`Opened`] runs a session; the result leaves after the log is closed. Both have private fields:
+//! code that skips authorisation or the log does not compile.
+
+use std::sync::Arc;
+
+use overlap_audit::{Closing, Digest, Entry, Outcome};
+use overlap_store::StoreError;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::{
+    error::NodeError,
+    node::{Node, now},
+    policy::{Denial, Permit, Terms},
+    pool::blocking,
+};
+
+/// A query whose entry is on disk.
+pub(crate) struct Opened {
+    permit: Permit,
+}
+
+/// How a session ended, for the log.
+#[derive(Debug, Default)]
+pub(crate) struct Finding {
+    pub(crate) output_count: Option<u64>,
+    pub(crate) peer_count: Option<u64>,
+    pub(crate) callee_certificate: Option<Digest>,
+}
+
+/// What runs between the opening and the end of an entry.
+pub(crate) trait Session: Send + 'static {
+    /// What the session yields; leaves after the log is closed.
+    type Output: Send;
+
+    /// Runs; `finding` is logged however it ends.
+    fn run(
+        self,
+        node: &Arc<Node>,
+        opened: &Opened,
+        finding: &mut Finding,
+    ) -> impl Future<Output = Result<(Outcome, Self::Output), NodeError>> + Send;
+}
+
+impl Opened {
+    pub(crate) fn terms(&self) -> &Terms {
+        self.permit.terms()
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        self.permit.entry()
+    }
+}
+
+/// Runs one query to its end. Call it from a task of [`Node::queries`], so that a caller that hangs up cannot cut it.
+pub(crate) async fn run<S: Session>(
+    node: &Arc<Node>,
+    decision: Result<Permit, Box<Denial>>,
+    session: S,
+) -> Result<S::Output, NodeError> {
+    let opened = match decision {
+        Ok(permit) => open(node, permit).await?,
+        Err(denial) => return Err(deny(node, *denial).await),
+    };
+    let span = tracing::info_span!("query", transaction = %opened.entry().transaction, side = %opened.entry().side);
+    async {
+        tracing::info!("query admitted");
+        let mut finding = Finding::default();
+        let ended = session.run(node, &opened, &mut finding).await;
+        let (outcome, detail) = match &ended {
+            Ok((outcome, _)) => (*outcome, None),
+            Err(error) => (error.outcome(), Some(error.to_string())),
+        };
+        close(node, opened.entry().id, outcome, finding, detail).await?;
+        match &ended {
+            Ok(_) => tracing::info!(%outcome, "query ended"),
+            Err(error) => tracing::warn!(%outcome, reason = error.reason().name(), "query ended"),
+        }
+        ended.map(|(_, output)| output)
+    }
+    .instrument(span)
+    .await
+}
+
+/// Closes what a crash left open. Runs before the node listens.
+pub(crate) async fn close_interrupted(node: &Arc<Node>) -> Result<usize, NodeError> {
+    let store = Arc::clone(&node.store);
+    blocking(move || {
+        let open = store.log().open_entries()?;
+        for entry in &open {
+            let detail = Some("the node stopped before the end".to_owned());
+            store
+                .log()
+                .close_entry(&closing(entry.id, Outcome::Interrupted, Finding::default(), detail))?;
+        }
+        Ok(open.len())
+    })
+    .await?
+    .map_err(NodeError::Log)
+}
+
+/// Logs something that was refused before it began; the error is the refusal, or the log's if that fails.
+pub(crate) async fn deny(node: &Arc<Node>, denial: Denial) -> NodeError {
+    tracing::warn!(transaction = %denial.entry.transaction, reason = denial.error.reason().name(), "query denied");
+    match record(
+        node,
+        denial.entry,
+        denial.error.outcome(),
+        Some(denial.error.to_string()),
+    )
+    .await
+    {
+        Ok(()) => denial.error,
+        Err(log) => log,
+    }
+}
+
+/// Runs work on own data between the opening and the end of its entry.
+pub(crate) async fn logged<T>(
+    node: &Arc<Node>,
+    entry: Entry,
+    work: impl Future<Output = Result<(Outcome, Finding, T), NodeError>>,
+) -> Result<T, NodeError> {
+    let (store, id) = (Arc::clone(&node.store), entry.id);
+    blocking(move || store.log().open_entry(&entry, None))
+        .await?
+        .map_err(NodeError::Log)?;
+    let (outcome, finding, ended) = match work.await {
+        Ok((outcome, finding, result)) => (outcome, finding, Ok(result)),
+        Err(error) => (error.outcome(), Finding::default(), Err(error)),
+    };
+    close(
+        node,
+        id,
+        outcome,
+        finding,
+        ended.as_ref().err().map(ToString::to_string),
+    )
+    .await?;
+    ended
+}
+
+/// Logs what ends as it begins.
+async fn record(node: &Arc<Node>, entry: Entry, outcome: Outcome, detail: Option<String>) -> Result<(), NodeError> {
+    let store = Arc::clone(&node.store);
+    let closing = closing(entry.id, outcome, Finding::default(), detail);
+    blocking(move || store.log().record(&entry, &closing))
+        .await?
+        .map_err(NodeError::Log)
+}
+
+async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
+    let store = Arc::clone(&node.store);
+    let (permit, opened) = blocking(move || {
+        let opened = store.log().open_entry(permit.entry(), Some(permit.quota()));
+        (permit, opened)
+    })
+    .await?;
+    match opened {
+        Ok(()) => Ok(Opened { permit }),
+        Err(StoreError::QuotaExceeded { limit, used }) => {
+            let message = format!(
+                "the agreement's daily amount of {limit} items is used up: {used} asked today, {} more wanted",
+                permit.quota().items
+            );
+            let denial = Denial {
+                entry: permit.entry().clone(),
+                error: NodeError::limit("items_per_day", message),
+            };
+            Err(deny(node, denial).await)
+        }
+        Err(error) => Err(NodeError::Log(error)),
+    }
+}
+
+async fn close(
+    node: &Arc<Node>,
+    id: Uuid,
+    outcome: Outcome,
+    finding: Finding,
+    detail: Option<String>,
+) -> Result<(), NodeError> {
+    let store = Arc::clone(&node.store);
+    let closing = closing(id, outcome, finding, detail);
+    blocking(move || store.log().close_entry(&closing))
+        .await?
+        .map_err(NodeError::Log)
+}
+
+fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>) -> Closing {
+    Closing {
+        id,
+        ended: now(),
+        outcome,
+        output_count: finding.output_count,
+        peer_count: finding.peer_count,
+        callee_certificate: finding.callee_certificate,
+        detail,
+    }
+}
