@@ -1,0 +1,325 @@
+//! Several real nodes on this machine, with keys, certificates and agreements of their own: for the demo and for benchmarks.
+
+use std::{
+    env, fs, io,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use jiff::{Timestamp, ToSpan as _};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{
+    pki::{self, Authority, Issue, Subject},
+    settings::Settings,
+};
+
+/// Purpose that the agreements of a fleet cover.
+pub(crate) const PURPOSE: &str = "thb-investigation";
+/// Name of every agency's dataset.
+pub(crate) const DATASET: &str = "cases";
+
+const HOST: &str = "127.0.0.1";
+const DAYS: u32 = 30;
+const START: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(40);
+
+/// Running nodes; killed when dropped, stopped in order by [`Fleet::stop`].
+pub(crate) struct Fleet {
+    agencies: Vec<Agency>,
+}
+
+/// One agency with its node.
+pub(crate) struct Agency {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) peer: SocketAddr,
+    pub(crate) operator: SocketAddr,
+    directory: PathBuf,
+    node: Option<Child>,
+}
+
+/// What one agency may ask another.
+pub(crate) struct Grant {
+    pub(crate) asker: &'static str,
+    pub(crate) holder: &'static str,
+    pub(crate) modes: &'static [&'static str],
+    pub(crate) kinds: &'static [&'static str],
+    pub(crate) max_set_size: u64,
+}
+
+impl Fleet {
+    /// Makes everything in `directory` and starts the nodes.
+    pub(crate) async fn start(directory: &Path, names: &[&str], grants: &[Grant]) -> Result<Self> {
+        let program = node_program()?;
+        let federation = Authority::create(&directory.join("federation"), "Overlap federation (demo)", DAYS)?;
+        let mut agencies = Vec::new();
+        let mut keys = Vec::new();
+        for name in names {
+            let (agency, key) = prepare(directory, name, &federation)?;
+            agencies.push(agency);
+            keys.push(key);
+        }
+        for (own, agency) in agencies.iter().enumerate() {
+            for grant in grants
+                .iter()
+                .filter(|grant| grant.asker == names[own] || grant.holder == names[own])
+            {
+                let file = agency
+                    .directory
+                    .join(format!("agreements/{}-{}.toml", grant.asker, grant.holder));
+                fs::write(file, agreement(grant, &agencies, &keys)?)?;
+            }
+            fs::write(agency.directory.join("node.toml"), configuration(agency, &agencies))?;
+        }
+        let mut fleet = Self { agencies };
+        for agency in &mut fleet.agencies {
+            agency
+                .start(&program)
+                .await
+                .with_context(|| format!("starting the node of {}", agency.name))?;
+        }
+        Ok(fleet)
+    }
+
+    pub(crate) fn agencies(&self) -> &[Agency] {
+        &self.agencies
+    }
+
+    pub(crate) fn agency(&self, name: &str) -> Result<&Agency> {
+        self.agencies
+            .iter()
+            .find(|agency| agency.name == name)
+            .with_context(|| format!("no agency {name}"))
+    }
+
+    /// Stops every node in order, as an operator would.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        for agency in &mut self.agencies {
+            agency
+                .stop()
+                .await
+                .with_context(|| format!("stopping the node of {}", agency.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl Agency {
+    /// How a user of this agency reaches the node.
+    pub(crate) fn settings(&self, user: &str) -> Settings {
+        Settings {
+            node: self.operator.to_string(),
+            ca: self.directory.join("users/ca.pem"),
+            certificate: self.directory.join(format!("people/{user}.pem")),
+            key: self.directory.join(format!("people/{user}.key")),
+        }
+    }
+
+    /// The agency's own files.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Process id of the node.
+    pub(crate) fn pid(&self) -> Result<u32> {
+        self.node.as_ref().and_then(Child::id).context("the node has ended")
+    }
+
+    async fn start(&mut self, program: &Path) -> Result<()> {
+        let log = fs::File::create(self.directory.join("node.log"))?;
+        let mut node = Command::new(program)
+            .arg("--config")
+            .arg(self.directory.join("node.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        let stdout = node.stdout.take().context("the node has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(START, lines.next_line())
+            .await
+            .context("it did not get ready in time")??;
+        self.node = Some(node);
+        if line.is_some_and(|line| line.starts_with("ready ")) {
+            return Ok(());
+        }
+        let log = fs::read_to_string(self.directory.join("node.log")).unwrap_or_default();
+        bail!("{}", log.lines().last().unwrap_or("it ended without a word"))
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        let Some(mut node) = self.node.take() else {
+            return Ok(());
+        };
+        let pid = node.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).map_err(io::Error::from)?;
+        }
+        let status = timeout(STOP, node.wait()).await.context("it did not stop in time")??;
+        if !status.success() {
+            bail!("it ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// Keys and certificates of one agency; returns the thumbprint of its node's key.
+fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agency, String)> {
+    let id = format!("spiffe://overlap.example/agency/{name}");
+    let directory = directory.join(name);
+    fs::create_dir_all(directory.join("agreements"))?;
+    let hosts = || Subject::Node {
+        hosts: vec![HOST.to_owned(), "localhost".to_owned()],
+    };
+    let node = federation.issue(&Issue::for_days(hosts(), &id, DAYS)?, &directory, "node")?;
+    fs::copy(federation.certificate(), directory.join("federation-ca.pem"))?;
+    fs::copy(federation.crl(), directory.join("federation-ca.crl"))?;
+    let users = Authority::create(&directory.join("users"), &format!("Users of {name} (demo)"), DAYS)?;
+    users.issue(
+        &Issue::for_days(hosts(), format!("spiffe://{name}.example/operator"), DAYS)?,
+        &directory,
+        "operator",
+    )?;
+    for user in ["analyst", "operator"] {
+        let uri = format!("spiffe://{name}.example/user/{user}");
+        users.issue(
+            &Issue::for_days(Subject::User, uri, DAYS)?,
+            &directory.join("people"),
+            user,
+        )?;
+    }
+    pki::write_data_key(&directory.join("data.key"))?;
+    let agency = Agency {
+        name: name.to_owned(),
+        id,
+        peer: free_address()?,
+        operator: free_address()?,
+        directory,
+        node: None,
+    };
+    Ok((agency, node.thumbprint))
+}
+
+/// A port that is free now; another program could take it before the node does, which then says so.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((HOST, 0))?.local_addr()
+}
+
+fn configuration(own: &Agency, all: &[Agency]) -> String {
+    let Agency {
+        name,
+        id,
+        peer,
+        operator,
+        ..
+    } = own;
+    let mut text = format!(
+        r#"name = "{name}"
+id = "{id}"
+state = "state"
+data_key = "data.key"
+agreements = "agreements"
+
+[peer]
+listen = "{peer}"
+certificate = "node.pem"
+key = "node.key"
+ca = "federation-ca.pem"
+crl = "federation-ca.crl"
+
+[operator]
+listen = "{operator}"
+certificate = "operator.pem"
+key = "operator.key"
+ca = "users/ca.pem"
+crl = "users/ca.crl"
+
+[[users]]
+id = "spiffe://{name}.example/user/analyst"
+roles = ["analyst"]
+
+[[users]]
+id = "spiffe://{name}.example/user/operator"
+roles = ["operator"]
+"#
+    );
+    for peer in all.iter().filter(|peer| peer.name != *name) {
+        text.push_str(&format!(
+            "\n[[peers]]\nname = \"{}\"\nid = \"{}\"\naddress = \"{}\"\n",
+            peer.name, peer.id, peer.peer
+        ));
+    }
+    text
+}
+
+fn agreement(grant: &Grant, agencies: &[Agency], keys: &[String]) -> Result<String> {
+    let now = Timestamp::now();
+    let (from, until) = (now - 1.hour(), now + (24 * i64::from(DAYS)).hours());
+    let list = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut text = format!(
+        r#"id = "{asker}-{holder}-2026"
+purposes = ["{PURPOSE}"]
+regime = "wpg"
+article = "20"
+profile = "eu-thb/1"
+valid_from = "{from}"
+valid_until = "{until}"
+
+[[grant]]
+asker = "{asker}"
+holder = "{holder}"
+dataset = "{DATASET}"
+modes = [{modes}]
+kinds = [{kinds}]
+max_set_size = {max}
+items_per_day = {per_day}
+"#,
+        asker = grant.asker,
+        holder = grant.holder,
+        modes = list(grant.modes),
+        kinds = list(grant.kinds),
+        max = grant.max_set_size,
+        per_day = 100 * grant.max_set_size,
+    );
+    for (agency, key) in agencies.iter().zip(keys) {
+        if agency.name == grant.asker || agency.name == grant.holder {
+            text.push_str(&format!(
+                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\nkey = \"{key}\"\n",
+                agency.name, agency.id
+            ));
+        }
+    }
+    Ok(text)
+}
+
+/// `overlap-node`, beside this program or where the environment says.
+fn node_program() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("OVERLAP_NODE_PROGRAM") {
+        return Ok(path.into());
+    }
+    let beside = env::current_exe()?.with_file_name("overlap-node");
+    if !beside.exists() {
+        bail!(
+            "{} is not there; build it with `cargo build -p overlap-node`, or set OVERLAP_NODE_PROGRAM",
+            beside.display()
+        );
+    }
+    Ok(beside)
+}
