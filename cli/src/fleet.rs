@@ -29,6 +29,7 @@ pub(crate) const DATASET: &str = "cases";
 
 const HOST: &str = "127.0.0.1";
 const DAYS: u32 = 30;
+const AUTHORITY_DAYS: u32 = 365;
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(40);
 
@@ -60,7 +61,11 @@ impl Fleet {
     /// Makes everything in `directory` and starts the nodes.
     pub(crate) async fn start(directory: &Path, names: &[&str], grants: &[Grant]) -> Result<Self> {
         let program = node_program()?;
-        let federation = Authority::create(&directory.join("federation"), "Overlap federation (demo)", DAYS)?;
+        let federation = Authority::create(
+            &directory.join("federation"),
+            "Overlap federation (demo)",
+            AUTHORITY_DAYS,
+        )?;
         let mut agencies = Vec::new();
         let mut keys = Vec::new();
         for name in names {
@@ -68,16 +73,20 @@ impl Fleet {
             agencies.push(agency);
             keys.push(key);
         }
-        for (own, agency) in agencies.iter().enumerate() {
-            for grant in grants
+        for grant in grants {
+            // the same file for both: its hash is part of every query
+            let text = agreement(grant, &agencies, &keys);
+            for agency in agencies
                 .iter()
-                .filter(|grant| grant.asker == names[own] || grant.holder == names[own])
+                .filter(|agency| agency.name == grant.asker || agency.name == grant.holder)
             {
                 let file = agency
                     .directory
                     .join(format!("agreements/{}-{}.toml", grant.asker, grant.holder));
-                fs::write(file, agreement(grant, &agencies, &keys)?)?;
+                fs::write(file, &text)?;
             }
+        }
+        for agency in &agencies {
             fs::write(agency.directory.join("node.toml"), configuration(agency, &agencies))?;
         }
         let mut fleet = Self { agencies };
@@ -185,7 +194,11 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
     let node = federation.issue(&Issue::for_days(hosts(), &id, DAYS)?, &directory, "node")?;
     fs::copy(federation.certificate(), directory.join("federation-ca.pem"))?;
     fs::copy(federation.crl(), directory.join("federation-ca.crl"))?;
-    let users = Authority::create(&directory.join("users"), &format!("Users of {name} (demo)"), DAYS)?;
+    let users = Authority::create(
+        &directory.join("users"),
+        &format!("Users of {name} (demo)"),
+        AUTHORITY_DAYS,
+    )?;
     users.issue(
         &Issue::for_days(hosts(), format!("spiffe://{name}.example/operator"), DAYS)?,
         &directory,
@@ -263,7 +276,7 @@ roles = ["operator"]
     text
 }
 
-fn agreement(grant: &Grant, agencies: &[Agency], keys: &[String]) -> Result<String> {
+fn agreement(grant: &Grant, agencies: &[Agency], keys: &[String]) -> String {
     let now = Timestamp::now();
     let (from, until) = (now - 1.hour(), now + (24 * i64::from(DAYS)).hours());
     let list = |names: &[&str]| {
@@ -306,7 +319,7 @@ items_per_day = {per_day}
             ));
         }
     }
-    Ok(text)
+    text
 }
 
 /// `overlap-node`, beside this program or where the environment says.
