@@ -32,6 +32,8 @@ use crate::{
 const QUEUE: usize = 16;
 /// Bytes of hits per message, about: far from the message limit whatever one record adds.
 const HITS_BYTES: usize = 256 << 10;
+/// Records whose items are hashed to the group together.
+const PREPARED_TOGETHER: usize = 64;
 /// Records per hit in one message; the rest follows under the same identifier.
 const HIT_RECORDS: usize = 512;
 
@@ -246,11 +248,10 @@ fn write(
     loop {
         match queue.blocking_recv() {
             Some(Step::Records(records)) => pool.install(|| {
-                let prepared: Vec<Prepared> = records
-                    .into_par_iter()
-                    .map(|record| Prepared::new(profile, record))
-                    .collect();
-                import.add(&prepared)
+                let batches = records
+                    .par_chunks(PREPARED_TOGETHER)
+                    .flat_map_iter(|batch| Prepared::batch(profile, batch.to_vec()));
+                import.add(&batches.collect::<Vec<_>>())
             })?,
             Some(Step::Commit) => return Ok(import.commit(profile, now())?),
             None => {

@@ -3,19 +3,47 @@
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoPoint},
     scalar::Scalar,
-    traits::Identity,
 };
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{Error, PeerMisbehaved};
+use crate::{ApiMisuse, Item, PeerMisbehaved};
 
 /// The wire form of a group element: 32 bytes, not yet checked.
 pub type Encoded = [u8; 32];
 
 /// Points per task of the CPU pool: enough to make the shared inversion of batched compression cheap.
 const BATCH: usize = 256;
+
+/// An item's group element as a node stores it: the encoding of **twice** its hash to the group.
+///
+/// Batched compression doubles what it compresses, so this is what import can make at a tenth of the cost; the own keys of a session
+/// make up for it, and what goes over the wire is as if the hash itself were stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Stored([u8; 32]);
+
+impl Stored {
+    /// Hashes items to the group, once, at import: RFC 9497 `HashToGroup`, batched.
+    pub fn of(items: &[Item]) -> Vec<Self> {
+        let points: Vec<RistrettoPoint> = items.iter().map(|item| item.to_element().0).collect();
+        let doubled = RistrettoPoint::double_and_compress_batch(&points);
+        doubled
+            .into_iter()
+            .map(|compressed| Self(compressed.to_bytes()))
+            .collect()
+    }
+
+    /// The bytes, to be stored.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// Takes what [`Self::to_bytes`] gave; checked when it is used.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
 
 /// A group element that is canonical and not the identity.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,13 +55,14 @@ impl Element {
     /// # Errors
     /// [`PeerMisbehaved::NotCanonical`], [`PeerMisbehaved::Identity`].
     pub fn decode(bytes: &Encoded) -> Result<Self, PeerMisbehaved> {
-        let point = CompressedRistretto(*bytes)
-            .decompress()
-            .ok_or(PeerMisbehaved::NotCanonical)?;
-        if point == RistrettoPoint::identity() {
+        // an element has one encoding: the identity's is all zeros
+        if *bytes == [0; 32] {
             return Err(PeerMisbehaved::Identity);
         }
-        Ok(Self(point))
+        CompressedRistretto(*bytes)
+            .decompress()
+            .map(Self)
+            .ok_or(PeerMisbehaved::NotCanonical)
     }
 
     /// The 32-byte canonical encoding.
@@ -49,11 +78,12 @@ impl Element {
 
 /// A secret scalar, fresh per session, wiped when dropped.
 ///
-/// Held as `k/2`, because [`RistrettoPoint::double_and_compress_batch`] doubles what it compresses and costs a tenth of single
-/// compressions.
+/// Held as `k/2` and `k/4`, because [`RistrettoPoint::double_and_compress_batch`] doubles what it compresses (and costs a tenth of
+/// single compressions), and [`Stored`] elements are doubled once already.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Key {
     half: Scalar,
+    quarter: Scalar,
 }
 
 impl Key {
@@ -86,26 +116,23 @@ impl Key {
     /// # Errors
     /// The first [`PeerMisbehaved::NotCanonical`] or [`PeerMisbehaved::Identity`] among the inputs.
     pub fn multiply_all(&self, elements: &[Encoded]) -> Result<Vec<Encoded>, PeerMisbehaved> {
-        let batches: Vec<Vec<CompressedRistretto>> = elements
-            .par_chunks(BATCH)
-            .map(|batch| {
-                let halves = batch
-                    .iter()
-                    .map(|bytes| Element::decode(bytes).map(|element| self.half * element.0))
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok(RistrettoPoint::double_and_compress_batch(&halves))
-            })
-            .collect::<Result<_, PeerMisbehaved>>()?;
-        Ok(batches
-            .into_iter()
-            .flatten()
-            .map(|compressed| compressed.to_bytes())
-            .collect())
+        multiply(&self.half, elements, |element| element)
+    }
+
+    /// Multiplies the hash to the group of every stored item, in order, in parallel on the current rayon pool.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::OwnElement`] for bytes that are no element: the store is damaged.
+    pub fn multiply_stored(&self, stored: &[Stored]) -> Result<Vec<Encoded>, ApiMisuse> {
+        multiply(&self.quarter, stored, |stored| &stored.0).map_err(|_| ApiMisuse::OwnElement)
     }
 
     pub(crate) fn from_scalar(scalar: &Scalar) -> Self {
+        let halve = Scalar::from(2u8).invert();
+        let half = scalar * halve;
         Self {
-            half: scalar * Scalar::from(2u8).invert(),
+            half,
+            quarter: half * halve,
         }
     }
 }
@@ -116,13 +143,37 @@ impl std::fmt::Debug for Key {
     }
 }
 
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stored(..)")
+    }
+}
+
 impl std::fmt::Debug for Element {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Element(..)")
     }
 }
 
-/// Turns a fault in the own set into the caller's, not the peer's.
-pub(crate) fn own<T>(result: Result<T, PeerMisbehaved>) -> Result<T, Error> {
-    result.map_err(|_| crate::ApiMisuse::OwnElement.into())
+/// Multiplies by twice the scalar, which batched compression makes of it.
+fn multiply<T: Sync>(
+    scalar: &Scalar,
+    elements: &[T],
+    bytes: impl Fn(&T) -> &Encoded + Sync,
+) -> Result<Vec<Encoded>, PeerMisbehaved> {
+    let batches: Vec<Vec<CompressedRistretto>> = elements
+        .par_chunks(BATCH)
+        .map(|batch| {
+            let halves = batch
+                .iter()
+                .map(|element| Element::decode(bytes(element)).map(|element| scalar * element.0))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(RistrettoPoint::double_and_compress_batch(&halves))
+        })
+        .collect::<Result<_, PeerMisbehaved>>()?;
+    Ok(batches
+        .into_iter()
+        .flatten()
+        .map(|compressed| compressed.to_bytes())
+        .collect())
 }

@@ -26,7 +26,7 @@ impl Item {
         Self(item)
     }
 
-    /// The group element of this item, RFC 9497 `HashToGroup`: done once, at import.
+    /// The group element of this item, RFC 9497 `HashToGroup`; for many use [`crate::Stored::of`].
     pub fn to_element(&self) -> Element {
         // HashToGroup yields the identity for one input in 2^252; no such input is known or can be searched for
         oprf::hash_to_group(&self.0)

@@ -18,7 +18,7 @@ mod item;
 pub mod oprf;
 
 pub use error::{ApiMisuse, Error, PeerMisbehaved};
-pub use group::{Element, Encoded, Key};
+pub use group::{Element, Encoded, Key, Stored};
 pub use item::Item;
 
 use std::{fmt, str::FromStr};

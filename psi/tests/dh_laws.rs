@@ -5,18 +5,30 @@
 use std::collections::BTreeSet;
 
 use overlap_psi::{
-    Encoded, Error, Item, PeerMisbehaved,
+    Encoded, Error, Item, Key, PeerMisbehaved, Stored,
     dh::{Blinder, Evaluator, First, Matched, Mode, Reply, Terms, Token},
 };
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
 
-fn element(n: u32) -> Encoded {
-    Item::derive("test/1", "phone", &n.to_be_bytes()).to_element().encode()
+fn item(n: u32) -> Item {
+    Item::derive("test/1", "phone", &n.to_be_bytes())
 }
 
-fn elements(set: &BTreeSet<u32>) -> Vec<Encoded> {
-    set.iter().map(|n| element(*n)).collect()
+fn element(n: u32) -> Encoded {
+    item(n).to_element().encode()
+}
+
+fn elements(set: &BTreeSet<u32>) -> Vec<Stored> {
+    Stored::of(&set.iter().map(|n| item(*n)).collect::<Vec<_>>())
+}
+
+#[test]
+fn what_is_stored_goes_over_the_wire_as_the_hash_itself() {
+    let key = Key::random(&mut StdRng::seed_from_u64(1));
+    let stored = key.multiply_stored(&elements(&(0..300).collect())).unwrap();
+    let plain: Vec<_> = (0..300).map(|n| key.multiply(&item(n).to_element()).encode()).collect();
+    assert_eq!(stored, plain);
 }
 
 /// What the responder sends, in the order of the protocol.
@@ -26,13 +38,7 @@ struct Transcript {
     terms: Terms,
 }
 
-fn run(
-    mode: Mode,
-    own: &[Encoded],
-    peer: &[Encoded],
-    chunk: usize,
-    seed: u64,
-) -> (overlap_psi::dh::Matcher, Transcript) {
+fn run(mode: Mode, own: &[Stored], peer: &[Stored], chunk: usize, seed: u64) -> (overlap_psi::dh::Matcher, Transcript) {
     let mut rng = StdRng::seed_from_u64(seed);
     let terms = Terms::new(mode, [7; 32], own.len() as u64, peer.len() as u64).unwrap();
     let (mut blinder, matcher) = Blinder::start(terms, &mut rng);
@@ -106,7 +112,7 @@ proptest! {
     }
 }
 
-fn sets() -> (Vec<Encoded>, Vec<Encoded>) {
+fn sets() -> (Vec<Stored>, Vec<Stored>) {
     (elements(&(0..10).collect()), elements(&(5..25).collect()))
 }
 
@@ -202,7 +208,7 @@ fn evaluator_holds_the_initiator_to_its_announcement() {
         }
     );
     assert!(matches!(
-        tokeniser.tokens(&[element(1), element(2)]),
+        tokeniser.tokens(&elements(&[1, 2].into())),
         Err(Error::Misuse(_))
     ));
 }

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
-use overlap_psi::{Encoded, Item};
+use overlap_psi::{Item, Stored as StoredElement};
 use overlap_records::{Identifier, Kind, Record, Role, Visibility};
 use rocksdb::{DBRawIteratorWithThreadMode, IteratorMode, ReadOptions};
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ impl Dataset {
     }
 
     /// The group elements of all distinct items of these kinds, in an order that depends on this store's key alone.
-    pub fn elements(&self, kinds: &[Kind]) -> impl Iterator<Item = Result<Encoded, StoreError>> + '_ {
+    pub fn elements(&self, kinds: &[Kind]) -> impl Iterator<Item = Result<StoredElement, StoreError>> + '_ {
         kinds.to_vec().into_iter().flat_map(|kind| self.version.elements(kind))
     }
 
@@ -179,7 +179,7 @@ impl Version {
         self.superseded.store(false, Ordering::Release);
     }
 
-    pub(crate) fn elements(&self, kind: Kind) -> impl Iterator<Item = Result<Encoded, StoreError>> + '_ {
+    pub(crate) fn elements(&self, kind: Kind) -> impl Iterator<Item = Result<StoredElement, StoreError>> + '_ {
         let mut rows = Rows::open(self, kind);
         let mut last = None;
         std::iter::from_fn(move || {
@@ -193,11 +193,11 @@ impl Version {
                         return Ok(None);
                     }
                     let plain = self.sealer.open(Cf::Items, key, sealed)?;
-                    let element = plain
+                    let bytes = plain
                         .as_slice()
                         .try_into()
                         .map_err(|_| StoreError::Damaged("an item has another length"))?;
-                    Ok(Some(element))
+                    Ok(Some(StoredElement::from_bytes(bytes)))
                 });
                 if let Ok(rows) = rows.as_mut() {
                     rows.advance();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use overlap_audit::Digest;
-use overlap_psi::{Encoded, Item};
+use overlap_psi::{Item, Stored};
 use overlap_records::{Kind, Profile, Record};
 use rayon::prelude::*;
 use ring::digest;
@@ -20,7 +20,7 @@ use crate::{
 /// A record with its items and their group elements: the costly part of an import, made on any thread.
 pub struct Prepared {
     record: Record,
-    items: Vec<(Kind, Item, Encoded)>,
+    items: Vec<(Kind, Item, Stored)>,
 }
 
 /// A version in the making. Dropped without [`Import::commit`], it leaves nothing.
@@ -32,17 +32,30 @@ pub struct Import {
 }
 
 impl Prepared {
-    /// Derives the items of a record and hashes each to the group.
-    pub fn new(profile: &Profile, record: Record) -> Self {
-        let keys = record.identifiers.iter().flat_map(|identifier| identifier.match_keys());
-        let items = keys
-            .map(|key| {
-                let item = dataset::item_of(profile.name(), &key);
-                let element = item.to_element().encode();
-                (key.kind(), item, element)
+    /// Derives the items of records and hashes each to the group; a hundred records at a time make the batch worth its while.
+    pub fn batch(profile: &Profile, records: Vec<Record>) -> Vec<Self> {
+        let items: Vec<Vec<(Kind, Item)>> = records
+            .iter()
+            .map(|record| {
+                let keys = record.identifiers.iter().flat_map(|identifier| identifier.match_keys());
+                keys.map(|key| (key.kind(), dataset::item_of(profile.name(), &key)))
+                    .collect()
             })
             .collect();
-        Self { record, items }
+        let flat: Vec<Item> = items.iter().flatten().map(|(_, item)| item.clone()).collect();
+        let mut elements = Stored::of(&flat).into_iter();
+        let items = items.into_iter().map(|items| {
+            items
+                .into_iter()
+                .zip(&mut elements)
+                .map(|((kind, item), element)| (kind, item, element))
+                .collect()
+        });
+        records
+            .into_iter()
+            .zip(items)
+            .map(|(record, items)| Self { record, items })
+            .collect()
     }
 }
 
@@ -135,7 +148,7 @@ impl Import {
             let mut hash = digest::Context::new(&digest::SHA256);
             let mut items = 0;
             for element in self.version.elements(kind) {
-                hash.update(&element?);
+                hash.update(&element?.to_bytes());
                 items += 1;
             }
             if items > 0 {
@@ -180,7 +193,7 @@ impl Import {
             .map(|(kind, item, element)| {
                 let kind = inner.keys.kind_tag(version, kind.as_str());
                 let key = keys::item(version, kind, dataset::item_tag(inner, item), number);
-                let sealed = sealer.seal(Cf::Items, &key, element)?;
+                let sealed = sealer.seal(Cf::Items, &key, &element.to_bytes())?;
                 Ok((key.to_vec(), sealed))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;

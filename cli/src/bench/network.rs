@@ -12,7 +12,7 @@ use overlap_records::{Identifier, Kind, Profile, Record, Role, Visibility};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Party, Sizes};
+use super::{Party, Sizes, UnitCosts};
 use crate::{
     client::{self, Client, Failure},
     fleet::{DATASET, Fleet, Grant, PURPOSE},
@@ -32,7 +32,7 @@ const GRANT: Grant = Grant {
     max_set_size: 50_000_000,
 };
 
-pub(super) async fn run(mode: &str, sizes: &Sizes, bar: &ProgressBar) -> Result<Network, Failure> {
+pub(super) async fn run(mode: &str, sizes: &Sizes, units: &UnitCosts, bar: &ProgressBar) -> Result<Network, Failure> {
     let directory = tempfile::Builder::new()
         .prefix("overlap-bench-")
         .tempdir()
@@ -41,12 +41,18 @@ pub(super) async fn run(mode: &str, sizes: &Sizes, bar: &ProgressBar) -> Result<
     let fleet = Fleet::start(directory.path(), &[GRANT.asker, GRANT.holder], &[GRANT])
         .await
         .map_err(Failure::internal)?;
-    let measured = measure(&fleet, mode, sizes, bar).await;
+    let measured = measure(&fleet, mode, sizes, units, bar).await;
     fleet.stop().await.map_err(Failure::internal)?;
     measured
 }
 
-async fn measure(fleet: &Fleet, mode: &str, sizes: &Sizes, bar: &ProgressBar) -> Result<Network, Failure> {
+async fn measure(
+    fleet: &Fleet,
+    mode: &str,
+    sizes: &Sizes,
+    units: &UnitCosts,
+    bar: &ProgressBar,
+) -> Result<Network, Failure> {
     let mut operators = Vec::new();
     let mut import_seconds = Vec::new();
     for (agency, items) in fleet.agencies().iter().zip(sizes.items()) {
@@ -92,10 +98,12 @@ async fn measure(fleet: &Fleet, mode: &str, sizes: &Sizes, bar: &ProgressBar) ->
     for (i, (agency, operator)) in fleet.agencies().iter().zip(&mut operators).enumerate() {
         let pid = agency.pid().map_err(Failure::internal)?;
         let after = Reading::take(pid, operator).await?;
+        let cpu_seconds = after.cpu_seconds - before[i].cpu_seconds;
         parties.push(Party {
             party: names[i].0,
             items: names[i].1.into(),
-            cpu_seconds: after.cpu_seconds - before[i].cpu_seconds,
+            cpu_seconds,
+            ratio: cpu_seconds / f64::from(names[i].1) * 1e6 / units.budget(),
             bytes_sent: after.bytes_sent - before[i].bytes_sent,
             peak_memory_bytes: process::peak_memory(pid).map_err(Failure::internal)?,
             memory_before_bytes: before[i].memory,

@@ -22,6 +22,11 @@ pub(super) struct UnitCosts {
 }
 
 impl UnitCosts {
+    /// What the protocol cannot do without, per item and side: two multiplications and one hash to the group.
+    pub(super) fn budget(&self) -> f64 {
+        2.0 * self.multiply + self.hash_to_group
+    }
+
     pub(super) fn named(&self) -> [(&'static str, f64); 5] {
         [
             ("multiply", self.multiply),

@@ -10,7 +10,7 @@ use overlap_proto::{
     peer::{self, Response},
 };
 use overlap_psi::{
-    Encoded, PeerMisbehaved,
+    PeerMisbehaved, Stored,
     dh::{Blinder, Matched},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -164,7 +164,7 @@ async fn blind(
     blocking(move || {
         let mut elements = dataset.elements(&kinds);
         loop {
-            let chunk: Vec<Encoded> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+            let chunk: Vec<Stored> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
             if chunk.is_empty() {
                 return blinder.finish().map_err(|misuse| misuse_of(&misuse));
             }

@@ -9,7 +9,7 @@ use overlap_proto::{
     peer::{Request, Response},
 };
 use overlap_psi::{
-    Encoded, PeerMisbehaved,
+    Encoded, PeerMisbehaved, Stored,
     dh::{self, Evaluator, First, Reply, Terms, Tokeniser},
 };
 use overlap_store::{SealedSorter, StoreError};
@@ -130,7 +130,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
             let mut done = 0u64;
             let mut told = std::time::Instant::now();
             loop {
-                let chunk: Vec<Encoded> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+                let chunk: Vec<Stored> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
                     break;
                 }

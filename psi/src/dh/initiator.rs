@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use rayon::prelude::*;
 
 use super::{First, Mode, Terms, Token};
-use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, group};
+use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, Stored};
 
 /// Blinds the own set, chunk by chunk; runs beside the [`Matcher`].
 #[derive(Debug)]
@@ -93,12 +93,12 @@ impl Blinder {
     ///
     /// # Errors
     /// [`ApiMisuse::OwnSize`] past the announced size, [`ApiMisuse::OwnElement`] for bytes that are no element.
-    pub fn blind(mut self, own: &[Encoded]) -> Result<(Self, Vec<Encoded>), Error> {
+    pub fn blind(mut self, own: &[Stored]) -> Result<(Self, Vec<Encoded>), Error> {
         self.left = self.left.checked_sub(own.len() as u64).ok_or(ApiMisuse::OwnSize {
             announced: self.announced,
             given: self.announced + 1,
         })?;
-        let blinded = group::own(self.key.multiply_all(own))?;
+        let blinded = self.key.multiply_stored(own)?;
         Ok((self, blinded))
     }
 

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 use rayon::prelude::*;
 
 use super::{Terms, Token};
-use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, group};
+use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, Stored};
 
 /// Evaluates the initiator's blinded elements; never more than were announced.
 ///
@@ -81,7 +81,7 @@ impl Tokeniser {
     ///
     /// # Errors
     /// [`ApiMisuse::OwnSize`] past the announced size, [`ApiMisuse::OwnElement`] for bytes that are no element.
-    pub fn tokens(mut self, own: &[Encoded]) -> Result<(Self, Vec<Token>), Error> {
+    pub fn tokens(mut self, own: &[Stored]) -> Result<(Self, Vec<Token>), Error> {
         self.given += own.len() as u64;
         if self.given > self.terms.responder {
             return Err(ApiMisuse::OwnSize {
@@ -90,7 +90,7 @@ impl Tokeniser {
             }
             .into());
         }
-        let keyed = group::own(self.key.multiply_all(own))?;
+        let keyed = self.key.multiply_stored(own)?;
         let tokens = keyed.par_iter().map(|element| self.terms.token(element)).collect();
         Ok((self, tokens))
     }
