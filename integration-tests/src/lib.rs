@@ -1,1 +1,11 @@
-//! .
+//! What the scenarios share: agencies with real keys, nodes as real processes, users at the command line, and peers that misbehave.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
+
+mod hostile;
+mod proxy;
+mod world;
+
+pub use hostile::{HostileAsker, HostileHolder, Play};
+pub use proxy::Proxy;
+pub use world::{Agency, Agreement, PURPOSE, Ran, World};

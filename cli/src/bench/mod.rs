@@ -217,6 +217,7 @@ fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
     let mut parties = table([
         "party",
         "CPU s",
+        "ratio",
         "bytes sent",
         "peak memory",
         "memory before",

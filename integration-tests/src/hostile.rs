@@ -1,0 +1,137 @@
+//! Peers that hold valid certificates and break the protocol.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use overlap_proto::{
+    pb::peer::{
+        self as pb, match_response,
+        peer_service_client::PeerServiceClient,
+        peer_service_server::{PeerService, PeerServiceServer},
+    },
+    peer::Open,
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
+};
+
+use crate::World;
+
+/// An asker under the test's control, with the certificate of an agency whose node does not run.
+pub struct HostileAsker {
+    client: PeerServiceClient<Channel>,
+}
+
+/// A holder under the test's control: answers every match with a fixed play.
+pub struct HostileHolder;
+
+/// What a hostile party sends, in order.
+#[derive(Clone)]
+pub enum Play<T> {
+    /// A message.
+    Send(T),
+    /// Nothing, for so long.
+    Wait(Duration),
+}
+
+impl HostileAsker {
+    /// Connects as `asker` to the node of `holder`.
+    pub async fn connect(world: &World, asker: &str, holder: &str) -> Self {
+        let own = world.agency(asker);
+        let read = |name: &str| std::fs::read(own.file(name)).unwrap();
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
+            .identity(Identity::from_pem(read("node.pem"), read("node.key")));
+        let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
+        let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+        let client = PeerServiceClient::new(channel).max_encoding_message_size(usize::MAX);
+        Self { client }
+    }
+
+    /// Sends messages as they are, hangs up the own direction unless `keep` holds it, and gives the answers up to the end or the error.
+    pub async fn play(
+        &mut self,
+        plays: Vec<Play<pb::MatchRequest>>,
+        keep: Option<Duration>,
+    ) -> (Vec<match_response::Message>, Option<Status>) {
+        let (requests, stream) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for play in plays {
+                match play {
+                    Play::Send(message) => drop(requests.send(message).await),
+                    Play::Wait(time) => tokio::time::sleep(time).await,
+                }
+            }
+            tokio::time::sleep(keep.unwrap_or_default()).await;
+        });
+        let mut answers = Vec::new();
+        let mut incoming = match self.client.r#match(ReceiverStream::new(stream)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return (answers, Some(status)),
+        };
+        loop {
+            match incoming.message().await {
+                Ok(Some(answer)) => answers.extend(answer.message),
+                Ok(None) => return (answers, None),
+                Err(status) => return (answers, Some(status)),
+            }
+        }
+    }
+}
+
+impl HostileHolder {
+    /// Listens where the node of `holder` would. `play` makes the messages from the asker's opening.
+    pub async fn start(
+        world: &World,
+        holder: &str,
+        play: impl Fn(Open) -> Vec<Play<pb::MatchResponse>> + Send + Sync + 'static,
+    ) -> SocketAddr {
+        let own = world.agency(holder);
+        let read = |name: &str| std::fs::read(own.file(name)).unwrap();
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(read("node.pem"), read("node.key")))
+            .client_ca_root(Certificate::from_pem(read("federation-ca.pem")));
+        let listener = TcpListener::bind(own.peer).await.unwrap();
+        let service = PeerServiceServer::new(Scripted(Arc::new(play)))
+            .max_encoding_message_size(usize::MAX)
+            .max_decoding_message_size(usize::MAX);
+        let server = Server::builder().tls_config(tls).unwrap().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        own.peer
+    }
+}
+
+type Script = dyn Fn(Open) -> Vec<Play<pb::MatchResponse>> + Send + Sync;
+
+struct Scripted(Arc<Script>);
+
+#[tonic::async_trait]
+impl PeerService for Scripted {
+    type MatchStream = ReceiverStream<Result<pb::MatchResponse, Status>>;
+
+    async fn r#match(
+        &self,
+        request: Request<Streaming<pb::MatchRequest>>,
+    ) -> Result<Response<Self::MatchStream>, Status> {
+        let mut requests = request.into_inner();
+        let opening = requests.message().await?.and_then(|message| message.message);
+        let Some(pb::match_request::Message::Open(open)) = opening else {
+            return Err(Status::internal("no opening"));
+        };
+        let plays = (self.0)(Open::try_from(open).unwrap());
+        // takes what the asker sends, so that the asker is not held up
+        tokio::spawn(async move { while let Ok(Some(_)) = requests.message().await {} });
+        let (replies, stream) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for play in plays {
+                match play {
+                    Play::Send(message) => drop(replies.send(Ok(message)).await),
+                    Play::Wait(time) => tokio::time::sleep(time).await,
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}

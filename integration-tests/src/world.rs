@@ -1,0 +1,609 @@
+//! Agencies, their files, their nodes and their users.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The purpose that agreements cover unless a test says otherwise.
+pub const PURPOSE: &str = "thb-investigation";
+
+/// Agencies on this machine, in a directory of their own.
+pub struct World {
+    directory: TempDir,
+    agencies: Vec<Agency>,
+}
+
+/// One agency.
+pub struct Agency {
+    /// Its name.
+    pub name: String,
+    /// Its files.
+    pub directory: PathBuf,
+    /// Where its node listens for peers.
+    pub peer: SocketAddr,
+    /// Where its node listens for its own users.
+    pub operator: SocketAddr,
+    /// More lines for its configuration, such as limits.
+    pub configuration: String,
+    /// Where other nodes call it, where that is not [`Self::peer`].
+    pub called_at: Option<SocketAddr>,
+    node: Option<Child>,
+}
+
+/// What an agreement between two agencies says; every field but the parties has a sensible value.
+pub struct Agreement<'a> {
+    /// Id.
+    pub id: &'a str,
+    /// Who asks.
+    pub asker: &'a str,
+    /// Who is asked.
+    pub holder: &'a str,
+    /// Purposes.
+    pub purposes: &'a str,
+    /// Modes.
+    pub modes: &'a str,
+    /// Kinds.
+    pub kinds: &'a str,
+    /// Dataset of the holder.
+    pub dataset: &'a str,
+    /// Items per query.
+    pub max_set_size: u64,
+    /// Items per day.
+    pub items_per_day: u64,
+    /// Begin.
+    pub valid_from: &'a str,
+    /// End.
+    pub valid_until: &'a str,
+    /// Key of the asker that it pins, where that is not the asker's own.
+    pub asker_key: Option<String>,
+}
+
+/// A command that ran.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Agreement<'_> {
+    /// An agreement that covers everything between two agencies.
+    pub fn between<'a>(asker: &'a str, holder: &'a str) -> Agreement<'a> {
+        Agreement {
+            id: "thb-2026",
+            asker,
+            holder,
+            purposes: r#""thb-investigation""#,
+            modes: r#""hits", "count""#,
+            kinds: r#""phone", "email", "iban", "plate", "document", "bsn", "person""#,
+            dataset: "cases",
+            max_set_size: 1_000_000,
+            items_per_day: 100_000_000,
+            valid_from: "2026-01-01T00:00:00Z",
+            valid_until: "2099-01-01T00:00:00Z",
+            asker_key: None,
+        }
+    }
+}
+
+impl World {
+    /// Makes agencies with keys, certificates and users; nodes are not started.
+    pub fn new(names: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("overlap-test-").tempdir().unwrap();
+        let world = Self {
+            agencies: Vec::new(),
+            directory,
+        };
+        let federation = world.path("federation");
+        world.pki(&["ca", "--dir", text(&federation), "--name", "Test federation"]);
+        let agencies = names.iter().map(|name| world.agency_files(name, &federation)).collect();
+        Self { agencies, ..world }
+    }
+
+    /// Two agencies that agreed, with datasets loaded and nodes running.
+    pub fn of_two(asker_csv: &str, holder_csv: &str) -> Self {
+        let mut world = Self::new(&["politie", "kmar"]);
+        world.agree(&Agreement::between("politie", "kmar"));
+        world.configure();
+        for (name, csv) in [("politie", asker_csv), ("kmar", holder_csv)] {
+            world.start(name);
+            world.import(name, csv);
+        }
+        world
+    }
+
+    /// A path in the world's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// An agency.
+    pub fn agency(&self, name: &str) -> &Agency {
+        self.agencies.iter().find(|agency| agency.name == name).unwrap()
+    }
+
+    /// An agency, to be changed before [`Self::configure`].
+    pub fn agency_mut(&mut self, name: &str) -> &mut Agency {
+        self.agencies.iter_mut().find(|agency| agency.name == name).unwrap()
+    }
+
+    /// Gives both parties an agreement.
+    pub fn agree(&self, agreement: &Agreement<'_>) {
+        for name in [agreement.asker, agreement.holder] {
+            self.agree_one_sided(name, agreement);
+        }
+    }
+
+    /// Gives one agency an agreement.
+    pub fn agree_one_sided(&self, name: &str, agreement: &Agreement<'_>) {
+        let Agreement {
+            id,
+            asker,
+            holder,
+            purposes,
+            modes,
+            kinds,
+            dataset,
+            ..
+        } = agreement;
+        let asker_key = agreement
+            .asker_key
+            .clone()
+            .unwrap_or_else(|| self.agency(asker).thumbprint());
+        let holder_key = self.agency(holder).thumbprint();
+        let toml = format!(
+            r#"id = "{id}"
+purposes = [{purposes}]
+regime = "wpg"
+article = "20"
+profile = "eu-thb/1"
+valid_from = "{}"
+valid_until = "{}"
+[[party]]
+name = "{asker}"
+id = "spiffe://overlap.example/agency/{asker}"
+key = "{asker_key}"
+[[party]]
+name = "{holder}"
+id = "spiffe://overlap.example/agency/{holder}"
+key = "{holder_key}"
+[[grant]]
+asker = "{asker}"
+holder = "{holder}"
+dataset = "{dataset}"
+modes = [{modes}]
+kinds = [{kinds}]
+max_set_size = {}
+items_per_day = {}
+"#,
+            agreement.valid_from, agreement.valid_until, agreement.max_set_size, agreement.items_per_day,
+        );
+        fs::write(self.agency(name).directory.join(format!("agreements/{id}.toml")), toml).unwrap();
+    }
+
+    /// Writes every node's configuration.
+    pub fn configure(&self) {
+        for agency in &self.agencies {
+            agency.write_configuration(&self.agencies);
+        }
+    }
+
+    /// Starts a node and waits until it listens.
+    pub fn start(&mut self, name: &str) {
+        self.agency_mut(name).start();
+    }
+
+    /// Runs `overlap` as a user of an agency.
+    pub fn run(&self, agency: &str, user: &str, arguments: &[&str]) -> Ran {
+        let agency = self.agency(agency);
+        let mut command = program("overlap");
+        command
+            .args(["--node", &agency.operator.to_string()])
+            .args(["--ca", text(&agency.directory.join("users/ca.pem"))])
+            .args([
+                "--certificate",
+                text(&agency.directory.join(format!("people/{user}.pem"))),
+            ])
+            .args(["--key", text(&agency.directory.join(format!("people/{user}.key")))])
+            .args(arguments);
+        Ran::of(&mut command)
+    }
+
+    /// Runs `overlap --json` and gives what it printed; it has to succeed.
+    pub fn json(&self, agency: &str, user: &str, arguments: &[&str]) -> Value {
+        let ran = self.run(agency, user, &[&["--json"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// Imports a CSV text with the columns `ref;phone;email;born;given;family;document` (any subset) into dataset `cases`.
+    pub fn import(&self, agency: &str, csv: &str) -> Value {
+        let (file, mapping) = self.write_export(agency, csv);
+        let arguments = [
+            "dataset",
+            "import",
+            text(&file),
+            "--dataset",
+            "cases",
+            "--mapping",
+            text(&mapping),
+        ];
+        self.json(agency, "operator", &arguments)
+    }
+
+    /// Writes a CSV text and a mapping for the columns that it has.
+    pub fn write_export(&self, agency: &str, csv: &str) -> (PathBuf, PathBuf) {
+        let directory = &self.agency(agency).directory;
+        let (file, mapping) = (directory.join("export.csv"), directory.join("mapping.toml"));
+        let mut toml = "[source]\nregion = \"NL\"\n[record]\nreference = \"ref\"\n".to_owned();
+        for kind in csv.lines().next().unwrap().split(';') {
+            if ["phone", "email", "document", "bsn", "iban"].contains(&kind) {
+                toml.push_str(&format!("[[identifier]]\nkind = \"{kind}\"\ncolumns = [\"{kind}\"]\n"));
+            }
+        }
+        if csv.contains("family") {
+            toml.push_str(
+                "[[identifier]]\nkind = \"person\"\ngiven = \"given\"\nfamily = \"family\"\nborn = \"born\"\n",
+            );
+        }
+        fs::write(&file, csv).unwrap();
+        fs::write(&mapping, toml).unwrap();
+        (file, mapping)
+    }
+
+    /// Asks kmar as an analyst of politie.
+    pub fn ask(&self, mode: &str, more: &[&str]) -> Ran {
+        let arguments = [
+            "--json",
+            "match",
+            "--peer",
+            "kmar",
+            "--dataset",
+            "cases",
+            "--mode",
+            mode,
+            "--case",
+            "2026-1",
+            "--reason",
+            "a test",
+        ];
+        let purpose: &[&str] = if more.contains(&"--purpose") {
+            &[]
+        } else {
+            &["--purpose", PURPOSE]
+        };
+        self.run("politie", "analyst", &[&arguments, purpose, more].concat())
+    }
+
+    /// The newest log entries of an agency.
+    pub fn entries(&self, agency: &str) -> Vec<Value> {
+        self.json(agency, "operator", &["log", "list", "--limit", "1000"])
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    /// The newest entry that is a match.
+    pub fn newest_match(&self, agency: &str) -> Value {
+        let entries = self.entries(agency);
+        entries
+            .into_iter()
+            .find(|entry| entry["entry"]["operation"] == "combination")
+            .expect("a match is logged")
+    }
+
+    /// The outcome of the newest match, once it is closed; waits a little, since the other side may hear first.
+    pub fn newest_outcome(&self, agency: &str) -> (String, String) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let entry = self.newest_match(agency);
+            let closing = &entry["closing"];
+            if !closing.is_null() || Instant::now() > deadline {
+                let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                return (word(&closing["outcome"]), word(&closing["detail"]));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes keys and certificates.
+    pub fn pki(&self, arguments: &[&str]) {
+        let ran = Ran::of(program("overlap").arg("pki").args(arguments));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert!(!ran.stdout.contains("PRIVATE") && !ran.stderr.contains("PRIVATE"));
+    }
+
+    fn agency_files(&self, name: &str, federation: &Path) -> Agency {
+        let directory = self.path(name);
+        fs::create_dir_all(directory.join("agreements")).unwrap();
+        let users = directory.join("users");
+        let id = format!("spiffe://overlap.example/agency/{name}");
+        self.pki(&[
+            "node",
+            "--ca",
+            text(federation),
+            "--uri",
+            &id,
+            "--host",
+            "127.0.0.1",
+            "--out",
+            text(&directory),
+            "--name",
+            "node",
+        ]);
+        self.pki(&["ca", "--dir", text(&users), "--name", &format!("Users of {name}")]);
+        let operator = format!("spiffe://{name}.example/operator");
+        self.pki(&[
+            "node",
+            "--ca",
+            text(&users),
+            "--uri",
+            &operator,
+            "--host",
+            "127.0.0.1",
+            "--out",
+            text(&directory),
+            "--name",
+            "operator",
+        ]);
+        for user in ["analyst", "operator", "auditor", "stranger"] {
+            let uri = format!("spiffe://{name}.example/user/{user}");
+            self.pki(&[
+                "user",
+                "--ca",
+                text(&users),
+                "--uri",
+                &uri,
+                "--out",
+                text(&directory.join("people")),
+                "--name",
+                user,
+            ]);
+        }
+        self.pki(&["data-key", text(&directory.join("data.key"))]);
+        for file in ["ca.pem", "ca.crl"] {
+            fs::copy(federation.join(file), directory.join(format!("federation-{file}"))).unwrap();
+        }
+        Agency {
+            name: name.to_owned(),
+            directory,
+            peer: free_address(),
+            operator: free_address(),
+            configuration: String::new(),
+            called_at: None,
+            node: None,
+        }
+    }
+}
+
+impl Agency {
+    /// Path of one of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The pin of its node's key.
+    pub fn thumbprint(&self) -> String {
+        Ran::of(program("overlap").args(["pki", "thumbprint", text(&self.file("node.pem"))]))
+            .stdout
+            .trim()
+            .to_owned()
+    }
+
+    /// Starts the node and waits until it listens.
+    pub fn start(&mut self) {
+        let mut command = program("overlap-node");
+        command.args(["--config", text(&self.file("node.toml"))]);
+        self.start_as(command);
+    }
+
+    /// Starts the node through a shell that ignores SIGXFSZ, so that a limit on file size is an error of a write, as a full disk is.
+    pub fn start_limitable(&mut self) {
+        let node = binary("overlap-node");
+        let script = format!(
+            "trap '' XFSZ; exec '{}' --config '{}'",
+            text(&node),
+            text(&self.file("node.toml"))
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]);
+        self.start_as(command);
+    }
+
+    fn start_as(&mut self, mut command: Command) {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("node.log"))
+            .unwrap();
+        let mut node = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(node.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        self.node = Some(node);
+        assert!(line.starts_with("ready "), "{}: {}", self.name, self.log());
+    }
+
+    /// Process id of the node.
+    pub fn pid(&self) -> u32 {
+        self.node.as_ref().unwrap().id()
+    }
+
+    /// What the node wrote to standard error, over all of its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file("node.log")).unwrap_or_default()
+    }
+
+    /// Sends a signal to the node.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid().try_into().unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// Kills the node at once.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.node.take().unwrap().wait().unwrap();
+    }
+
+    /// Stops the node as an operator would; it has to end well.
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.node.take().unwrap().wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    fn write_configuration(&self, all: &[Self]) {
+        let Self {
+            name,
+            peer,
+            operator,
+            configuration,
+            ..
+        } = self;
+        let mut toml = format!(
+            r#"name = "{name}"
+id = "spiffe://overlap.example/agency/{name}"
+state = "state"
+data_key = "data.key"
+agreements = "agreements"
+[peer]
+listen = "{peer}"
+certificate = "node.pem"
+key = "node.key"
+ca = "federation-ca.pem"
+crl = "federation-ca.crl"
+[operator]
+listen = "{operator}"
+certificate = "operator.pem"
+key = "operator.key"
+ca = "users/ca.pem"
+crl = "users/ca.crl"
+[log]
+format = "json"
+filter = "debug"
+{configuration}
+"#
+        );
+        for user in ["analyst", "operator", "auditor"] {
+            toml.push_str(&format!(
+                "[[users]]\nid = \"spiffe://{name}.example/user/{user}\"\nroles = [\"{user}\"]\n"
+            ));
+        }
+        for other in all.iter().filter(|other| other.name != *name) {
+            let address = other.called_at.unwrap_or(other.peer);
+            toml.push_str(&format!(
+                "[[peers]]\nname = \"{0}\"\nid = \"spiffe://overlap.example/agency/{0}\"\naddress = \"{address}\"\n",
+                other.name
+            ));
+        }
+        fs::write(self.file("node.toml"), toml).unwrap();
+    }
+}
+
+impl Drop for Agency {
+    fn drop(&mut self) {
+        if let Some(mut node) = self.node.take() {
+            let _ = node.kill();
+            let _ = node.wait();
+        }
+    }
+}
+
+impl Ran {
+    fn of(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs `overlap` without a node.
+    pub fn overlap(arguments: &[&str]) -> Self {
+        Self::of(program("overlap").args(arguments))
+    }
+
+    /// Runs `overlap-node`, to its end.
+    pub fn overlap_node(arguments: &[&str]) -> Self {
+        Self::of(program("overlap-node").args(arguments))
+    }
+
+    /// Standard output as JSON; the command has to have succeeded.
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
+    /// The failure that `--json` prints.
+    pub fn failure(&self) -> Value {
+        assert_ne!(self.code, 0, "{self:?}");
+        serde_json::from_str(self.stderr.lines().last().unwrap_or_default()).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+}
+
+/// An address that is free now.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(binary(name));
+    // what the developer has set for daily use must not reach a test
+    for variable in [
+        "OVERLAP_CONFIG",
+        "OVERLAP_NODE",
+        "OVERLAP_CA",
+        "OVERLAP_CERTIFICATE",
+        "OVERLAP_KEY",
+    ] {
+        command.env_remove(variable);
+    }
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    command
+}
+
+/// A program of the workspace: in `OVERLAP_BIN_DIR`, or beside the tests.
+fn binary(name: &str) -> PathBuf {
+    let directory = env::var_os("OVERLAP_BIN_DIR").map_or_else(
+        || {
+            env::current_exe()
+                .unwrap()
+                .parent()
+                .unwrap()
+                .parent()
+                .unwrap()
+                .to_owned()
+        },
+        PathBuf::from,
+    );
+    let path = directory.join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --workspace --bins` first, or `./x test`",
+        path.display()
+    );
+    path
+}

@@ -1,0 +1,355 @@
+//! Who may not ask, and what may not be asked: each is refused clearly, and logged by the side that refused.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+
+use overlap_integration_tests::{Agreement, Ran, World};
+use rustix::process::Signal;
+
+const CSV: &str = "ref;phone;email\na;06-10000001;a@example.org\nb;06-10000002;\n";
+
+/// A world where the agreement of both is changed.
+fn agreed(change: impl Fn(&mut Agreement<'_>)) -> World {
+    let mut world = World::new(&["politie", "kmar"]);
+    let mut agreement = Agreement::between("politie", "kmar");
+    change(&mut agreement);
+    world.agree(&agreement);
+    run_both(&mut world);
+    world
+}
+
+fn run_both(world: &mut World) {
+    world.configure();
+    for name in ["politie", "kmar"] {
+        world.start(name);
+        world.import(name, CSV);
+    }
+}
+
+fn assert_refused(ran: &Ran, reason: &str, words: &str) {
+    assert_eq!(ran.code, 3, "{ran:?}");
+    let failure = ran.failure();
+    assert_eq!(failure["reason"], reason, "{ran:?}");
+    assert!(failure["message"].as_str().unwrap().contains(words), "{ran:?}");
+    assert!(ran.stdout.is_empty(), "nothing of a result: {ran:?}");
+}
+
+fn assert_denied(world: &World, agency: &str, words: &str) {
+    let (outcome, detail) = world.newest_outcome(agency);
+    assert_eq!(outcome, "denied");
+    assert!(detail.contains(words), "{detail}");
+}
+
+#[test]
+fn an_agreement_that_does_not_cover_the_query() {
+    type Change = fn(&mut Agreement<'_>);
+    let cases: [(Change, &[&str], &str, &str); 7] = [
+        (
+            |_| (),
+            &["--purpose", "curiosity"],
+            "AGREEMENT_DENIED",
+            "does not cover purpose curiosity",
+        ),
+        (
+            |a| a.modes = r#""count""#,
+            &[],
+            "AGREEMENT_DENIED",
+            "does not cover mode hits",
+        ),
+        (
+            |a| a.kinds = r#""email""#,
+            &["--kind", "phone"],
+            "AGREEMENT_DENIED",
+            "does not cover all of the kinds",
+        ),
+        (|a| a.max_set_size = 2, &[], "LIMIT_REACHED", "larger than the 2"),
+        (|a| a.items_per_day = 2, &[], "LIMIT_REACHED", "daily amount of 2"),
+        (
+            |a| a.valid_until = "2026-02-01T00:00:00Z",
+            &[],
+            "AGREEMENT_DENIED",
+            "is valid from",
+        ),
+        (
+            |a| a.valid_from = "2098-01-01T00:00:00Z",
+            &[],
+            "AGREEMENT_DENIED",
+            "is valid from",
+        ),
+    ];
+    for (change, arguments, reason, words) in cases {
+        let world = agreed(change);
+        assert_refused(&world.ask("hits", arguments), reason, words);
+        assert_denied(&world, "politie", words);
+    }
+}
+
+#[test]
+fn the_holder_judges_for_itself() {
+    type Change = fn(&mut Agreement<'_>);
+    // the asker's copy of the agreement says more than the holder's: the hash gives it away
+    let cases: [Change; 3] = [
+        |a| a.modes = r#""count""#,
+        |a| a.max_set_size = 1,
+        |a| a.valid_until = "2026-02-01T00:00:00Z",
+    ];
+    for change in cases {
+        let mut world = World::new(&["politie", "kmar"]);
+        world.agree_one_sided("politie", &Agreement::between("politie", "kmar"));
+        let mut narrower = Agreement::between("politie", "kmar");
+        change(&mut narrower);
+        world.agree_one_sided("kmar", &narrower);
+        run_both(&mut world);
+        assert_refused(&world.ask("hits", &[]), "PEER_REFUSED", "both sides need the same file");
+        assert_denied(&world, "politie", "both sides need the same file");
+        assert_denied(&world, "kmar", "both sides need the same file");
+    }
+}
+
+#[test]
+fn no_agreement_at_all() {
+    let mut world = World::new(&["politie", "kmar"]);
+    run_both(&mut world);
+    assert_refused(
+        &world.ask("hits", &[]),
+        "AGREEMENT_DENIED",
+        "no agreement lets politie ask kmar",
+    );
+
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agree_one_sided("politie", &Agreement::between("politie", "kmar"));
+    run_both(&mut world);
+    assert_refused(
+        &world.ask("hits", &[]),
+        "PEER_REFUSED",
+        "kmar has no agreement thb-2026 with politie",
+    );
+    assert_denied(&world, "kmar", "no agreement thb-2026");
+    assert_denied(&world, "politie", "no agreement thb-2026");
+}
+
+#[test]
+fn a_key_that_the_agreement_does_not_pin() {
+    let mut world = World::new(&["politie", "kmar"]);
+    // politie's node gets a new key under the same name; the holder pins the old one
+    let old = world.agency("politie").thumbprint();
+    let directory = world.agency("politie").directory.clone();
+    for file in ["node.pem", "node.key"] {
+        fs::remove_file(directory.join(file)).unwrap();
+    }
+    let federation = world.path("federation");
+    let (federation, out) = (federation.to_str().unwrap(), directory.to_str().unwrap());
+    let uri = "spiffe://overlap.example/agency/politie";
+    world.pki(&[
+        "node",
+        "--ca",
+        federation,
+        "--uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+        "--out",
+        out,
+        "--name",
+        "node",
+    ]);
+    world.agree_one_sided("politie", &Agreement::between("politie", "kmar"));
+    world.agree_one_sided(
+        "kmar",
+        &Agreement {
+            asker_key: Some(old),
+            ..Agreement::between("politie", "kmar")
+        },
+    );
+    run_both(&mut world);
+    assert_refused(&world.ask("hits", &[]), "PEER_REFUSED", "pins another key for politie");
+    assert_denied(&world, "kmar", "pins another key");
+}
+
+#[test]
+fn the_daily_amount_survives_a_restart() {
+    let mut world = agreed(|agreement| agreement.items_per_day = 7);
+    assert_eq!(world.ask("hits", &[]).json()["count"], 3);
+    assert_eq!(world.ask("hits", &[]).json()["count"], 3);
+    for name in ["politie", "kmar"] {
+        world.agency_mut(name).stop();
+        world.start(name);
+    }
+    assert_refused(&world.ask("hits", &[]), "LIMIT_REACHED", "6 asked today");
+    assert_denied(&world, "politie", "daily amount");
+}
+
+/// Gives politie's node another certificate, from an authority and for a time of the test's choice.
+fn recertify(world: &World, authority: &str, times: &[&str]) {
+    let directory = world.agency("politie").directory.clone();
+    fs::remove_file(directory.join("node.pem")).unwrap();
+    let (ca, key) = (world.path(authority), directory.join("node.key"));
+    let arguments = [
+        "node",
+        "--ca",
+        ca.to_str().unwrap(),
+        "--uri",
+        "spiffe://overlap.example/agency/politie",
+        "--host",
+        "127.0.0.1",
+        "--out",
+        directory.to_str().unwrap(),
+        "--name",
+        "node",
+        "--key",
+        key.to_str().unwrap(),
+    ];
+    world.pki(&[&arguments[..], times].concat());
+}
+
+#[test]
+fn certificates_that_do_not_hold() {
+    let cases: [(&str, &[&str], &str); 3] = [
+        ("other", &[], "an authority that this node does not trust"),
+        (
+            "federation",
+            &[
+                "--not-before",
+                "2024-01-01T00:00:00Z",
+                "--not-after",
+                "2025-01-01T00:00:00Z",
+            ],
+            "has expired",
+        ),
+        (
+            "federation",
+            &[
+                "--not-before",
+                "2028-01-01T00:00:00Z",
+                "--not-after",
+                "2029-01-01T00:00:00Z",
+            ],
+            "is not valid yet",
+        ),
+    ];
+    for (authority, times, words) in cases {
+        let mut world = World::new(&["politie", "kmar"]);
+        world.pki(&[
+            "ca",
+            "--dir",
+            world.path("other").to_str().unwrap(),
+            "--name",
+            "Another authority",
+        ]);
+        world.agree(&Agreement::between("politie", "kmar"));
+        recertify(&world, authority, times);
+        run_both(&mut world);
+        let ran = world.ask("hits", &[]);
+        assert_eq!(ran.code, 4, "{ran:?}");
+        let message = ran.failure()["message"].as_str().unwrap().to_owned();
+        assert!(
+            message.contains("kmar cannot be reached: it refused this node's certificate"),
+            "{message}"
+        );
+        assert_eq!(world.newest_outcome("politie").0, "error");
+        let refused = world
+            .entries("kmar")
+            .into_iter()
+            .find(|entry| entry["closing"]["outcome"] == "denied")
+            .unwrap();
+        let detail = refused["closing"]["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{detail}");
+    }
+}
+
+#[test]
+fn a_holder_whose_certificate_does_not_hold() {
+    let mut world = World::new(&["kmar", "politie"]);
+    // roles turned round: politie, whose certificate has expired, is the one that is asked
+    world.agree(&Agreement::between("kmar", "politie"));
+    recertify(
+        &world,
+        "federation",
+        &[
+            "--not-before",
+            "2024-01-01T00:00:00Z",
+            "--not-after",
+            "2025-01-01T00:00:00Z",
+        ],
+    );
+    run_both(&mut world);
+    let arguments = [
+        "--json",
+        "match",
+        "--peer",
+        "politie",
+        "--dataset",
+        "cases",
+        "--mode",
+        "hits",
+        "--purpose",
+        "thb-investigation",
+    ];
+    let ran = world.run(
+        "kmar",
+        "analyst",
+        &[&arguments[..], &["--case", "1", "--reason", "a test"]].concat(),
+    );
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(ran.stderr.contains("the certificate shown has expired"), "{ran:?}");
+    assert_eq!(world.newest_outcome("kmar").0, "error");
+}
+
+#[test]
+fn a_revoked_certificate_is_refused_without_a_restart() {
+    let world = agreed(|_| ());
+    assert_eq!(world.ask("hits", &[]).code, 0);
+    let federation = world.path("federation");
+    let certificate = world.agency("politie").file("node.pem");
+    world.pki(&[
+        "revoke",
+        "--ca",
+        federation.to_str().unwrap(),
+        certificate.to_str().unwrap(),
+    ]);
+    let kmar = world.agency("kmar");
+    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
+    kmar.signal(Signal::HUP);
+    while !kmar.log().contains("were read again") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let ran = world.ask("hits", &[]);
+    assert_eq!(ran.code, 4, "{ran:?}");
+    assert!(
+        ran.stderr.contains("refused this node's certificate: revoked"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn an_expired_revocation_list_refuses_everybody() {
+    let world = agreed(|_| ());
+    let federation = world.path("federation");
+    let times = [
+        "--this-update",
+        "2025-01-01T00:00:00Z",
+        "--next-update",
+        "2025-02-01T00:00:00Z",
+    ];
+    world.pki(&[&["crl", "--ca", federation.to_str().unwrap()][..], &times].concat());
+    let kmar = world.agency("kmar");
+    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
+    kmar.signal(Signal::HUP);
+    while !kmar.log().contains("were read again") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(world.ask("hits", &[]).code, 4);
+    let refused = world
+        .entries("kmar")
+        .into_iter()
+        .find(|entry| entry["closing"]["outcome"] == "denied")
+        .unwrap();
+    assert!(
+        refused["closing"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("revocation list has expired"),
+        "{refused}"
+    );
+}
