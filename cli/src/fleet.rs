@@ -224,9 +224,15 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
     Ok((agency, node.thumbprint))
 }
 
-/// A port that is free now; another program could take it before the node does, which then says so.
+/// A port that is free now, below those that the system gives to outgoing connections. Another program could take it before the node
+/// does, which then says so.
 fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((HOST, 0))?.local_addr()
+    const TRIES: usize = 100;
+    let candidates = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], rand::random_range(22_000..32_000))));
+    let free = candidates
+        .take(TRIES)
+        .find(|address| TcpListener::bind(address).is_ok());
+    free.ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no free port on 127.0.0.1"))
 }
 
 fn configuration(own: &Agency, all: &[Agency]) -> String {

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -560,9 +561,19 @@ impl Ran {
     }
 }
 
-/// An address that is free now.
+/// An address that nobody else has: below the ports that the system gives to outgoing connections, and each given out once.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 12_000;
+    const PORTS: u16 = 10_000;
+    let start = (std::process::id() % u32::from(PORTS)) as u16;
+    loop {
+        let offset = (u32::from(start) + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % u32::from(PORTS);
+        let address = SocketAddr::from(([127, 0, 0, 1], FIRST + offset as u16));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 pub(crate) fn text(path: &Path) -> &str {

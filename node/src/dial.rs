@@ -8,7 +8,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 use overlap_proto::{MAX_MESSAGE, pb::peer::peer_service_client::PeerServiceClient};
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -51,7 +51,14 @@ pub(crate) async fn dial(
         let stream = TlsConnector::from(tls)
             .connect(server, Counted::new(tcp, traffic))
             .await;
-        stream.map_err(|error| unreachable(cause(&error)))
+        let mut stream = stream.map_err(|error| unreachable(cause(&error)))?;
+        // In TLS 1.3 the caller is done before the callee has judged the caller's certificate. The first bytes, HTTP/2 settings,
+        // come when it was accepted; otherwise the alert comes, which says why, and which a write would drown.
+        let first = stream.fill_buf().await.map_err(|error| unreachable(cause(&error)))?;
+        if first.is_empty() {
+            return Err(unreachable("it hung up before a word".into()));
+        }
+        Ok(stream)
     };
     let stream = timeout(limits.connect, connect)
         .await

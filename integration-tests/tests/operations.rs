@@ -1,0 +1,286 @@
+//! What operators rely on: checks before the start, health, reflection for those who may, and nothing personal where it does not belong.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::Path};
+
+use overlap_integration_tests::{Agreement, Ran, World};
+use tokio_stream::StreamExt;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
+/// Values that must turn up nowhere but in answers to the agency's own users.
+const CANARIES: [&str; 6] = [
+    "06-31827364",
+    "+31631827364",
+    "canary@example.org",
+    "kanarie",
+    "Kanarie",
+    "DOSSIER-CANARY",
+];
+const CSV: &str = "ref;phone;email;given;family;born\n\
+    DOSSIER-CANARY;06-31827364;canary@example.org;Piet;Kanarie;1980-02-01\n\
+    b;geen;niemand;;;\n";
+
+async fn channel(world: &World, user: &str) -> Channel {
+    let agency = world.agency("politie");
+    let read = |name: &str| fs::read(agency.file(name)).unwrap();
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read("users/ca.pem")))
+        .identity(Identity::from_pem(
+            read(&format!("people/{user}.pem")),
+            read(&format!("people/{user}.key")),
+        ));
+    let endpoint = Endpoint::from_shared(format!("https://{}", agency.operator)).unwrap();
+    endpoint.tls_config(tls).unwrap().connect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_reflection() {
+    let world = World::of_two("ref;phone\na;06-10000001\n", "ref;phone\na;06-10000001\n");
+    let mut health = HealthClient::new(channel(&world, "auditor").await);
+    let service = "overlap.operator.v1.OperatorService".to_owned();
+    let status = health
+        .check(HealthCheckRequest { service })
+        .await
+        .unwrap()
+        .into_inner()
+        .status;
+    assert_eq!(status, ServingStatus::Serving as i32);
+
+    let list = || {
+        let message_request = Some(MessageRequest::ListServices(String::new()));
+        tokio_stream::once(ServerReflectionRequest {
+            host: String::new(),
+            message_request,
+        })
+    };
+    let mut allowed = ServerReflectionClient::new(channel(&world, "operator").await);
+    let mut answers = allowed.server_reflection_info(list()).await.unwrap().into_inner();
+    let Some(MessageResponse::ListServicesResponse(listed)) = answers.next().await.unwrap().unwrap().message_response
+    else {
+        panic!("no list of services")
+    };
+    assert!(
+        listed
+            .service
+            .iter()
+            .any(|service| service.name == "overlap.operator.v1.OperatorService")
+    );
+    for user in ["analyst", "stranger"] {
+        let mut refused = ServerReflectionClient::new(channel(&world, user).await);
+        let status = refused.server_reflection_info(list()).await.unwrap_err();
+        assert!(
+            matches!(
+                status.code(),
+                tonic::Code::PermissionDenied | tonic::Code::Unauthenticated
+            ),
+            "{status:?}"
+        );
+    }
+}
+
+fn assert_no_canary(what: &str, bytes: &[u8]) {
+    for canary in CANARIES {
+        assert!(
+            !bytes.windows(canary.len()).any(|window| window == canary.as_bytes()),
+            "{what} holds {canary}"
+        );
+    }
+}
+
+fn assert_no_canary_in_files(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => assert_no_canary_in_files(&path),
+            false => assert_no_canary(path.to_str().unwrap(), &fs::read(&path).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn nothing_personal_in_traces_errors_or_on_disk() {
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agree(&Agreement::between("politie", "kmar"));
+    world.configure();
+    for name in ["politie", "kmar"] {
+        world.start(name);
+        let (file, mapping) = world.write_export(name, CSV);
+        let rejects = world.agency(name).file("rejects.csv");
+        let arguments = [
+            "dataset",
+            "import",
+            file.to_str().unwrap(),
+            "--dataset",
+            "cases",
+            "--mapping",
+            mapping.to_str().unwrap(),
+            "--rejects",
+            rejects.to_str().unwrap(),
+        ];
+        let ran = world.run(name, "operator", &arguments);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_no_canary("import", format!("{}{}", ran.stdout, ran.stderr).as_bytes());
+        assert_no_canary("rejects", &fs::read(&rejects).unwrap());
+        assert!(fs::read_to_string(&rejects).unwrap().lines().count() > 1);
+    }
+    let hits = world.ask("hits", &[]).json();
+    assert_eq!(hits["count"], 3);
+    assert_eq!(
+        hits["hits"][0]["reference"], "DOSSIER-CANARY",
+        "the own analyst sees the own record"
+    );
+    for name in ["politie", "kmar"] {
+        assert_no_canary(
+            "log entries",
+            world.run(name, "auditor", &["--json", "log", "list"]).stdout.as_bytes(),
+        );
+        world.agency_mut(name).stop();
+        assert_no_canary("traces", world.agency(name).log().as_bytes());
+        assert_no_canary_in_files(&world.agency(name).file("state"));
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_before_it_runs() {
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agree(&Agreement::between("politie", "kmar"));
+    world.configure();
+    let config = world.agency("politie").file("node.toml");
+    let check = || Ran::overlap_node(&["--config", config.to_str().unwrap(), "--check"]);
+    let ran = check();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for words in [
+        "politie is spiffe://overlap.example/agency/politie",
+        "peer kmar",
+        "politie may ask kmar about cases",
+    ] {
+        assert!(ran.stdout.contains(words), "{ran:?}");
+    }
+    let good = fs::read_to_string(&config).unwrap();
+    let cases = [
+        (good.replace("state = ", "sate = "), "unknown field `sate`"),
+        (
+            good.replace("agency/politie\"\nstate", "agency/iszw\"\nstate"),
+            "party: one of them must be this agency",
+        ),
+        (good.replace("node.key", "operator.key"), "node.pem"),
+        (good.replace("\"data.key\"", "\"nothing.key\""), "nothing.key"),
+        (good.replace("federation-ca.crl", "data.key"), "data.key"),
+        (
+            good.replace("[log]", "[limits]\nsessions_per_peer = 0\n[log]"),
+            "limits.sessions_per_peer must be at least 1",
+        ),
+        ("name = \"a\"".to_owned(), "missing field"),
+    ];
+    for (text, words) in cases {
+        fs::write(&config, text).unwrap();
+        let ran = check();
+        assert_eq!(ran.code, 3, "{ran:?}");
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    fs::write(&config, &good).unwrap();
+    let secret = world.agency("politie").file("data.key");
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(check().stderr.contains("chmod 600"));
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    // an agreement that pins another key for this node
+    let other = world.agency("kmar").thumbprint();
+    world.agree_one_sided(
+        "politie",
+        &Agreement {
+            asker_key: Some(other),
+            ..Agreement::between("politie", "kmar")
+        },
+    );
+    assert!(check().stderr.contains("must pin the key of this node's certificate"));
+    let _ = &mut world;
+}
+
+#[test]
+fn usage_errors_teach() {
+    let no_node = Ran::overlap(&["dataset", "list"]);
+    assert_eq!(no_node.code, 2);
+    assert!(
+        no_node.stderr.contains("--node is not given") && no_node.stderr.contains("cli.toml"),
+        "{no_node:?}"
+    );
+    assert_eq!(Ran::overlap(&["match"]).code, 2);
+    assert_eq!(Ran::overlap(&["--help"]).code, 0);
+    assert!(Ran::overlap(&["--help"]).stdout.contains("Exit codes"));
+    assert!(Ran::overlap(&["completions", "bash"]).stdout.contains("_overlap"));
+
+    let world = World::new(&["politie", "kmar"]);
+    world.configure();
+    let ran = world.run("politie", "operator", &["--json", "status"]);
+    assert_eq!(ran.code, 4, "nobody listens: {ran:?}");
+    assert_eq!(ran.failure()["error"], "unreachable");
+}
+
+#[test]
+fn one_file_holds_what_daily_commands_need() {
+    let world = World::of_two("ref;phone\na;06-10000001\n", "ref;phone\na;06-10000001\n");
+    let agency = world.agency("politie");
+    let file = agency.file("cli.toml");
+    let toml = format!(
+        "node = \"{}\"\nca = \"users/ca.pem\"\ncertificate = \"people/analyst.pem\"\nkey = \"people/analyst.key\"\n",
+        agency.operator
+    );
+    fs::write(&file, toml).unwrap();
+    let status = Ran::overlap(&["--json", "--config", file.to_str().unwrap(), "status"]).json();
+    assert_eq!(status["you"], "spiffe://politie.example/user/analyst");
+    assert_eq!(status["roles"][0], "analyst");
+    assert_eq!(status["peers"][0]["agreements"][0], "thb-2026");
+}
+
+#[test]
+fn what_is_wrong_with_an_export_is_told_by_file_row_and_column() {
+    let world = World::of_two("ref;phone\na;06-10000001\n", "ref;phone\na;06-10000001\n");
+    let imported = world.import(
+        "politie",
+        "ref;phone;email\na;06-10000001;ok@example.org\nb;geen;niet goed\n;06-10000002;\n",
+    );
+    let summary = &imported["summary"];
+    assert_eq!((&summary["rows"], &summary["records"]), (&3.into(), &1.into()));
+    let rejects = imported["first_rejects"].as_array().unwrap();
+    assert!(
+        rejects[0]
+            .as_str()
+            .unwrap()
+            .contains("export.csv row 3, column \"phone\""),
+        "{rejects:?}"
+    );
+
+    let (file, mapping) = world.write_export("politie", "ref;phone\na;06-10000001\n");
+    let import = |file: &Path, mapping: &Path| {
+        let arguments = [
+            "dataset",
+            "import",
+            file.to_str().unwrap(),
+            "--dataset",
+            "x",
+            "--mapping",
+            mapping.to_str().unwrap(),
+        ];
+        world.run("politie", "operator", &arguments)
+    };
+    fs::write(
+        &mapping,
+        "[record]\nreference = \"zaak\"\n[[identifier]]\nkind = \"phone\"\ncolumns = [\"phone\"]\n",
+    )
+    .unwrap();
+    let ran = import(&file, &mapping);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("zaak") && ran.stderr.contains("export.csv"),
+        "{ran:?}"
+    );
+    fs::write(&mapping, "[[identifier]]\nkind = \"fax\"\n").unwrap();
+    assert_eq!(import(&file, &mapping).code, 2);
+    assert_eq!(import(Path::new("/nonexistent.csv"), &mapping).code, 2);
+}
