@@ -81,7 +81,13 @@ async fn hostile_askers() {
     twice.push(twice[0]);
     let opening = |size: u64, mode: Mode| Play::Send(pb::MatchRequest::from(open(&world, size, mode)));
     let send = Play::Send;
-    let cases: Vec<(&str, Vec<Play<pb::MatchRequest>>, Option<Duration>, &str)> = vec![
+    type Case = (
+        &'static str,
+        Vec<Play<pb::MatchRequest>>,
+        Option<Duration>,
+        &'static str,
+    );
+    let cases: Vec<Case> = vec![
         (
             "not canonical",
             vec![opening(1, Mode::Hits), send(raw(vec![0xff; 32]))],
@@ -219,15 +225,6 @@ fn accepted(size: u64) -> Play<pb::MatchResponse> {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_holders() {
     type Script = fn(Open) -> Vec<Play<pb::MatchResponse>>;
-    let raw = |bytes: usize| {
-        let elements = pb::Elements {
-            elements: vec![0xff; bytes].into(),
-        };
-        Play::Send(pb::MatchResponse {
-            message: Some(match_response::Message::Evaluated(elements)),
-        })
-    };
-    let _ = raw;
     let cases: Vec<(&str, Script, i64, &str)> = vec![
         (
             "not canonical",

@@ -233,7 +233,6 @@ impl Refusals {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the interceptor's type")]
 fn may_reflect(node: &Node, request: &Request<()>) -> Result<(), Status> {
     let user = User::of(&*caller(request)?, &node.config).map_err(|error| error.to_status())?;
     user.acts_as(&[Role::Operator])

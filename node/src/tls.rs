@@ -1,6 +1,9 @@
 //! Mutual TLS 1.3 with rustls and ring: certificates on both sides, revocation enforced, no resumption.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
@@ -122,21 +125,21 @@ impl Material {
         })
     }
 
-    fn items<T: PemObject>(&self, path: &PathBuf) -> Result<Vec<T>, TlsError> {
+    fn items<T: PemObject>(&self, path: &Path) -> Result<Vec<T>, TlsError> {
         let text = files::read(path)?;
         let items = T::pem_slice_iter(text.as_bytes())
             .collect::<Result<Vec<T>, _>>()
             .map_err(|source| TlsError::Pem {
-                path: path.clone(),
+                path: path.to_owned(),
                 source,
             })?;
         if items.is_empty() {
-            return Err(TlsError::Empty { path: path.clone() });
+            return Err(TlsError::Empty { path: path.to_owned() });
         }
         Ok(items)
     }
 
-    fn unusable(&self, path: &std::path::Path, error: &dyn std::error::Error) -> TlsError {
+    fn unusable(&self, path: &Path, error: &dyn std::error::Error) -> TlsError {
         TlsError::Unusable {
             path: path.to_owned(),
             reason: error.to_string(),

@@ -242,7 +242,8 @@ mod tests {
             }],
         };
         assert!(record(good.clone()).is_ok());
-        let spoiled: [(&str, fn(&mut pb::Record)); 6] = [
+        type Spoil = fn(&mut pb::Record);
+        let spoiled: [(&str, Spoil); 6] = [
             ("records.identifiers.canonical", |r| {
                 r.identifiers[0].canonical = "06-12345678".into()
             }),

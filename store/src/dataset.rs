@@ -111,8 +111,8 @@ impl Dataset {
     }
 
     /// The group elements of all distinct items of these kinds, in an order that depends on this store's key alone.
-    pub fn elements(&self, kinds: &[Kind]) -> impl Iterator<Item = Result<StoredElement, StoreError>> + '_ {
-        kinds.to_vec().into_iter().flat_map(|kind| self.version.elements(kind))
+    pub fn elements<'a>(&'a self, kinds: &'a [Kind]) -> impl Iterator<Item = Result<StoredElement, StoreError>> + 'a {
+        kinds.iter().copied().flat_map(|kind| self.version.elements(kind))
     }
 
     /// Resolves places in [`Self::elements`] to what is there. `positions` ascend.

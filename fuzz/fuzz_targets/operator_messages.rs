@@ -1,0 +1,22 @@
+//! What a user may send.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use overlap_proto::{
+    operator::{Erase, ImportStep, ListEntries, Match},
+    pb::operator as pb,
+};
+use prost::Message;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(message) = pb::ImportDatasetRequest::decode(bytes)
+        && let Ok(ImportStep::Records(records)) = ImportStep::try_from(message)
+    {
+        for record in records {
+            assert!(!record.identifiers.is_empty());
+        }
+    }
+    let _ = pb::MatchRequest::decode(bytes).map(Match::try_from);
+    let _ = pb::EraseDatasetRequest::decode(bytes).map(Erase::try_from);
+    let _ = pb::ListEntriesRequest::decode(bytes).map(ListEntries::try_from);
+});

@@ -1,0 +1,27 @@
+//! What a peer may send: any bytes end in a checked message or an error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use overlap_proto::{
+    pb::peer as pb,
+    peer::{Request, Response},
+};
+use overlap_psi::{Element, dh::Reply};
+use prost::Message;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(message) = pb::MatchRequest::decode(bytes)
+        && let Ok(Request::Blinded(elements)) = Request::try_from(message)
+    {
+        for element in elements {
+            if let Ok(decoded) = Element::decode(&element) {
+                assert_eq!(decoded.encode(), element, "an element has one encoding");
+            }
+        }
+    }
+    if let Ok(message) = pb::MatchResponse::decode(bytes)
+        && let Ok(Response::Reply(Reply::Tokens(tokens))) = Response::try_from(message)
+    {
+        assert!(!tokens.is_empty());
+    }
+});
