@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
 
+mod agency;
 mod hostile;
 mod proxy;
 mod world;
 
+pub use agency::Agency;
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use proxy::Proxy;
-pub use world::{Agency, Agreement, PURPOSE, Ran, World};
+pub use world::{Agreement, PURPOSE, Ran, World};

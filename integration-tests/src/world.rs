@@ -2,17 +2,17 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::Agency;
 
 /// The purpose that agreements cover unless a test says otherwise.
 pub const PURPOSE: &str = "thb-investigation";
@@ -21,23 +21,6 @@ pub const PURPOSE: &str = "thb-investigation";
 pub struct World {
     directory: TempDir,
     agencies: Vec<Agency>,
-}
-
-/// One agency.
-pub struct Agency {
-    /// Its name.
-    pub name: String,
-    /// Its files.
-    pub directory: PathBuf,
-    /// Where its node listens for peers.
-    pub peer: SocketAddr,
-    /// Where its node listens for its own users.
-    pub operator: SocketAddr,
-    /// More lines for its configuration, such as limits.
-    pub configuration: String,
-    /// Where other nodes call it, where that is not [`Self::peer`].
-    pub called_at: Option<SocketAddr>,
-    node: Option<Child>,
 }
 
 /// What an agreement between two agencies says; every field but the parties has a sensible value.
@@ -389,147 +372,8 @@ items_per_day = {}
     }
 }
 
-impl Agency {
-    /// Path of one of its files.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
-    /// The pin of its node's key.
-    pub fn thumbprint(&self) -> String {
-        Ran::of(program("overlap").args(["pki", "thumbprint", text(&self.file("node.pem"))]))
-            .stdout
-            .trim()
-            .to_owned()
-    }
-
-    /// Starts the node and waits until it listens.
-    pub fn start(&mut self) {
-        let mut command = program("overlap-node");
-        command.args(["--config", text(&self.file("node.toml"))]);
-        self.start_as(command);
-    }
-
-    /// Starts the node through a shell that ignores SIGXFSZ, so that a limit on file size is an error of a write, as a full disk is.
-    pub fn start_limitable(&mut self) {
-        let node = binary("overlap-node");
-        let script = format!(
-            "trap '' XFSZ; exec '{}' --config '{}'",
-            text(&node),
-            text(&self.file("node.toml"))
-        );
-        let mut command = Command::new("sh");
-        command.args(["-c", &script]);
-        self.start_as(command);
-    }
-
-    fn start_as(&mut self, mut command: Command) {
-        let log = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.file("node.log"))
-            .unwrap();
-        let mut node = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(node.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        self.node = Some(node);
-        assert!(line.starts_with("ready "), "{}: {}", self.name, self.log());
-    }
-
-    /// Process id of the node.
-    pub fn pid(&self) -> u32 {
-        self.node.as_ref().unwrap().id()
-    }
-
-    /// What the node wrote to standard error, over all of its starts.
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.file("node.log")).unwrap_or_default()
-    }
-
-    /// Sends a signal to the node.
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.pid().try_into().unwrap()).unwrap(), signal).unwrap();
-    }
-
-    /// Kills the node at once.
-    pub fn kill(&mut self) {
-        self.signal(Signal::KILL);
-        self.node.take().unwrap().wait().unwrap();
-    }
-
-    /// Stops the node as an operator would; it has to end well.
-    pub fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        let status = self.node.take().unwrap().wait().unwrap();
-        assert!(status.success(), "{status}: {}", self.log());
-    }
-
-    fn write_configuration(&self, all: &[Self]) {
-        let Self {
-            name,
-            peer,
-            operator,
-            configuration,
-            ..
-        } = self;
-        let mut toml = format!(
-            r#"name = "{name}"
-id = "spiffe://overlap.example/agency/{name}"
-state = "state"
-data_key = "data.key"
-agreements = "agreements"
-[peer]
-listen = "{peer}"
-certificate = "node.pem"
-key = "node.key"
-ca = "federation-ca.pem"
-crl = "federation-ca.crl"
-[operator]
-listen = "{operator}"
-certificate = "operator.pem"
-key = "operator.key"
-ca = "users/ca.pem"
-crl = "users/ca.crl"
-[log]
-format = "json"
-filter = "debug"
-{configuration}
-"#
-        );
-        for user in ["analyst", "operator", "auditor"] {
-            toml.push_str(&format!(
-                "[[users]]\nid = \"spiffe://{name}.example/user/{user}\"\nroles = [\"{user}\"]\n"
-            ));
-        }
-        for other in all.iter().filter(|other| other.name != *name) {
-            let address = other.called_at.unwrap_or(other.peer);
-            toml.push_str(&format!(
-                "[[peers]]\nname = \"{0}\"\nid = \"spiffe://overlap.example/agency/{0}\"\naddress = \"{address}\"\n",
-                other.name
-            ));
-        }
-        fs::write(self.file("node.toml"), toml).unwrap();
-    }
-}
-
-impl Drop for Agency {
-    fn drop(&mut self) {
-        if let Some(mut node) = self.node.take() {
-            let _ = node.kill();
-            let _ = node.wait();
-        }
-    }
-}
-
 impl Ran {
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.stdin(Stdio::null()).output().unwrap();
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -580,7 +424,7 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn program(name: &str) -> Command {
+pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(binary(name));
     // what the developer has set for daily use must not reach a test
     for variable in [
@@ -597,7 +441,7 @@ fn program(name: &str) -> Command {
 }
 
 /// A program of the workspace: in `OVERLAP_BIN_DIR`, or beside the tests.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let directory = env::var_os("OVERLAP_BIN_DIR").map_or_else(
         || {
             env::current_exe()

@@ -1,5 +1,7 @@
 //! Who may ask what: the one place that makes a [`Permit`].
 
+mod cover;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
@@ -18,6 +20,7 @@ use crate::{
     error::NodeError,
     identity::{Certificate, sha256},
 };
+use cover::{Ask, check_dataset, check_size, choose, cite, quota};
 
 /// Leave to run one match: whatever code runs it has been through here.
 pub(crate) struct Permit {
@@ -357,147 +360,6 @@ fn hold(
         opening: open.clone(),
     };
     Ok((terms, quota(agreement, grant, open.set_size, now)))
-}
-
-/// The agreement and grant that cover a user's wish: the named one, or the only one.
-fn choose<'a>(
-    config: &'a Config,
-    request: &operator::Match,
-    holder: &str,
-    now: Timestamp,
-) -> Result<(&'a Arc<Agreement>, &'a Grant), NodeError> {
-    let between = |grant: &&Grant| grant.asker.id == config.id && grant.holder.id == holder;
-    let ask = Ask {
-        purpose: &request.purpose,
-        mode: request.mode,
-        kinds: request.kinds.as_deref(),
-        now,
-    };
-    let named = |agreement: &&Arc<Agreement>| request.agreement.as_ref().is_none_or(|id| *id == agreement.id);
-    let mut last = None;
-    let mut covering = Vec::new();
-    for agreement in config.agreements.iter().filter(named) {
-        let grants: Vec<&Grant> = agreement.grants.iter().filter(between).collect();
-        if grants.is_empty() {
-            continue;
-        }
-        match ask.covering(agreement, &grants) {
-            Ok(grant) => covering.push((agreement, grant)),
-            Err(error) => last = Some(error),
-        }
-    }
-    match (covering.as_slice(), last) {
-        ([one], _) => Ok(*one),
-        ([], Some(error)) => Err(error),
-        ([], None) => Err(NodeError::refused(
-            Reason::AgreementDenied,
-            format!("no agreement lets {} ask {}", config.name, request.peer),
-        )),
-        (several, _) => Err(NodeError::refused(
-            Reason::AgreementDenied,
-            format!(
-                "several agreements cover this: name one of {} with --agreement",
-                join(several.iter().map(|(agreement, _)| &agreement.id))
-            ),
-        )),
-    }
-}
-
-/// What a query asks for, to be held against grants.
-struct Ask<'a> {
-    purpose: &'a str,
-    mode: peer::Mode,
-    kinds: Option<&'a [Kind]>,
-    now: Timestamp,
-}
-
-impl Ask<'_> {
-    /// The grant that covers this, or the rule that does not.
-    fn covering<'g>(&self, agreement: &Agreement, grants: &[&'g Grant]) -> Result<&'g Grant, NodeError> {
-        let id = &agreement.id;
-        let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
-        if !agreement.is_valid_at(self.now) {
-            return denied(format!(
-                "agreement {id} is valid from {} until {}",
-                agreement.valid_from, agreement.valid_until
-            ));
-        }
-        if !agreement.purposes.contains(self.purpose) {
-            let allowed = join(&agreement.purposes);
-            return denied(format!(
-                "agreement {id} does not cover purpose {}; it covers: {allowed}",
-                self.purpose
-            ));
-        }
-        if grants.is_empty() {
-            return denied(format!("agreement {id} does not let this asker ask about that dataset"));
-        }
-        let by_mode: Vec<&&Grant> = grants.iter().filter(|grant| grant.modes.contains(&self.mode)).collect();
-        if by_mode.is_empty() {
-            return denied(format!("agreement {id} does not cover mode {}", self.mode));
-        }
-        let covers = |grant: &&&&Grant| {
-            self.kinds
-                .is_none_or(|kinds| kinds.iter().all(|kind| grant.kinds.contains(kind)))
-        };
-        match by_mode.iter().find(covers) {
-            Some(grant) => Ok(grant),
-            None => {
-                let allowed = join(by_mode.iter().flat_map(|grant| &grant.kinds).collect::<BTreeSet<_>>());
-                denied(format!(
-                    "agreement {id} does not cover all of the kinds asked; it covers: {allowed}"
-                ))
-            }
-        }
-    }
-}
-
-fn check_size(set_size: u64, grant: &Grant) -> Result<(), NodeError> {
-    if set_size <= grant.max_set_size {
-        return Ok(());
-    }
-    let message = format!(
-        "a set of {set_size} items is larger than the {} that the agreement allows",
-        grant.max_set_size
-    );
-    Err(NodeError::limit("max_set_size", message))
-}
-
-fn check_dataset(dataset: &Dataset, agreement: &Agreement) -> Result<(), NodeError> {
-    let (have, want) = (&dataset.info().profile, agreement.profile.name());
-    if have == want {
-        return Ok(());
-    }
-    let message = format!(
-        "dataset {} was made under profile {have}, the agreement asks for {want}: import it again",
-        dataset.info().name
-    );
-    Err(NodeError::refused(Reason::AgreementDenied, message))
-}
-
-fn cite(entry: &mut Entry, agreement: &Agreement) {
-    entry.agreement = Some(agreement.id.clone());
-    entry.agreement_hash = Some(agreement.hash);
-    entry.regime = Some(agreement.regime.clone());
-    entry.article = Some(agreement.article.clone());
-}
-
-fn quota(agreement: &Agreement, grant: &Grant, items: u64, now: Timestamp) -> Quota {
-    // asker and holder are part of the key: each pair of a shared agreement has an amount of its own
-    let key = sha256(
-        format!(
-            "{} {} {} {}",
-            agreement.hash, grant.asker.id, grant.holder.id, grant.dataset
-        )
-        .as_bytes(),
-    );
-    let day = u32::try_from(now.as_second().div_euclid(86_400)).unwrap_or_default();
-    Quota {
-        agreement: key,
-        day,
-        items,
-        limit: grant.items_per_day,
-    }
 }
 
 /// Commits to the exact set: SHA-256 over a fresh salt and, per kind, its name and the digest of its items.
