@@ -320,7 +320,7 @@ items_per_day = {per_day}
     for (agency, key) in agencies.iter().zip(keys) {
         if agency.name == grant.asker || agency.name == grant.holder {
             text.push_str(&format!(
-                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\nkey = \"{key}\"\n",
+                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\ncountry = \"NL\"\nkey = \"{key}\"\n",
                 agency.name, agency.id
             ));
         }

@@ -158,10 +158,12 @@ valid_until = "{}"
 [[party]]
 name = "{asker}"
 id = "spiffe://overlap.example/agency/{asker}"
+country = "NL"
 key = "{asker_key}"
 [[party]]
 name = "{holder}"
 id = "spiffe://overlap.example/agency/{holder}"
+country = "NL"
 key = "{holder_key}"
 [[grant]]
 asker = "{asker}"

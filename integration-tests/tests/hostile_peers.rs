@@ -116,7 +116,7 @@ async fn hostile_askers() {
             "too large a message",
             vec![opening(1, Mode::Hits), send(raw(vec![1; 3 << 20]))],
             None,
-            "",
+            "limit message_bytes",
         ),
         (
             "too many",
@@ -307,7 +307,7 @@ async fn hostile_holders() {
                 ]
             },
             1,
-            "must be at most 1 MiB",
+            "limit message_bytes",
         ),
     ];
     for (name, script, code, words) in cases {

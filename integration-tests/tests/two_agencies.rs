@@ -95,6 +95,7 @@ fn hits_count_and_both_logs() {
             "asker",
             "holder",
             "recipients",
+            "country",
             "kinds",
             "mode",
             "protocol",

@@ -34,6 +34,8 @@ pub(crate) struct Agreement {
 pub(crate) struct Party {
     pub(crate) name: String,
     pub(crate) id: String,
+    /// ISO 3166-1 alpha-2.
+    pub(crate) country: String,
     /// SHA-256 of the public key that its certificates have to carry.
     pub(crate) key: Digest,
 }
@@ -168,6 +170,13 @@ impl Agreement {
         }
         if !raw.party.iter().any(|party| party.id == own) {
             return Err(format!("party: one of them must be this agency, {own}"));
+        }
+        let is_country = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        if let Some(party) = raw.party.iter().find(|party| !is_country(&party.country)) {
+            return Err(format!(
+                "party {}: country must be two capital letters, as in NL",
+                party.name
+            ));
         }
         let distinct: BTreeSet<_> = raw.party.iter().flat_map(|party| [&party.name, &party.id]).collect();
         if distinct.len() != 2 * raw.party.len() {

@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use overlap_audit::Digest;
+use overlap_proto::MAX_MESSAGE;
 use overlap_store::{BadKey, DataKey};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     agreement::{Agreement, AgreementError},
@@ -37,6 +39,8 @@ pub struct Config {
     pub(crate) users: BTreeMap<String, BTreeSet<Role>>,
     pub(crate) agreements: Vec<Arc<Agreement>>,
     pub(crate) limits: Limits,
+    /// SHA-256 of the local policy, which is the users with their roles and the limits: part of every entry.
+    pub(crate) policy_hash: Digest,
     /// How to log.
     pub log: LogConfig,
 }
@@ -57,7 +61,7 @@ pub(crate) struct Peer {
 }
 
 /// What a user may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     Analyst,
@@ -68,9 +72,11 @@ pub(crate) enum Role {
 }
 
 /// The limits of the node; each names itself when it is reached.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
+    /// Bytes of a message.
+    pub(crate) message_bytes: usize,
     /// HTTP/2 streams per connection.
     pub(crate) streams_per_peer: u32,
     /// Sessions under way per peer.
@@ -218,9 +224,13 @@ impl Config {
                 "must be a SPIFFE URI such as spiffe://overlap.example/agency/politie".into(),
             ));
         }
+        let users = users(raw.users).map_err(|must| wrong("users", must))?;
+        let limits = raw.limits.check().map_err(|(field, must)| wrong(field, must.into()))?;
+        let policy = serde_json::to_vec(&(&users, &limits)).map_err(|error| wrong("users", error.to_string()))?;
         let config = Self {
             peers: peers(raw.peers).map_err(|must| wrong("peers", must))?,
-            users: users(raw.users).map_err(|must| wrong("users", must))?,
+            policy_hash: identity::sha256(&policy),
+            users,
             agreements: agreements(&base.join(raw.agreements), &raw.id)?,
             name: raw.name,
             id: raw.id,
@@ -228,7 +238,7 @@ impl Config {
             data_key: base.join(raw.data_key),
             peer: raw.peer.check(base),
             operator: raw.operator.check(base),
-            limits: raw.limits.check().map_err(|(field, must)| wrong(field, must.into()))?,
+            limits,
             log: raw.log,
         };
         config.check_identity()?;
@@ -311,6 +321,7 @@ impl Config {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            message_bytes: MAX_MESSAGE,
             streams_per_peer: 32,
             sessions_per_peer: 8,
             connections: 256,
@@ -324,8 +335,11 @@ impl Default for Limits {
 impl Limits {
     fn check(self) -> Result<Self, (&'static str, &'static str)> {
         const MUST: &str = "must be at least 1";
+        /// Room for a chunk of elements or a batch of records, with all that is around them.
+        const LEAST_MESSAGE: usize = 512 << 10;
         const LONG: &str = "must be longer than nothing";
         match &self {
+            l if l.message_bytes < LEAST_MESSAGE => Err(("limits.message_bytes", "must be at least 524288")),
             l if l.streams_per_peer == 0 => Err(("limits.streams_per_peer", MUST)),
             l if l.sessions_per_peer == 0 => Err(("limits.sessions_per_peer", MUST)),
             l if l.connections == 0 => Err(("limits.connections", MUST)),
@@ -429,4 +443,50 @@ pub(crate) fn is_spiffe(id: &str) -> bool {
     };
     let plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
     id.len() <= 128 && plain(domain) && plain(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples");
+
+    #[test]
+    fn sample_configuration_is_read() {
+        let path = Path::new(EXAMPLES).join("node.toml");
+        let raw: Raw = parse(&path, &files::read(&path).unwrap()).unwrap();
+        assert!(is_spiffe(&raw.id));
+        assert!(!peers(raw.peers).unwrap().is_empty());
+        assert!(!users(raw.users).unwrap().is_empty());
+        raw.limits.check().unwrap();
+    }
+
+    #[test]
+    fn sample_agreement_is_read_and_its_spelling_does_not_matter() {
+        let path = Path::new(EXAMPLES).join("agreement.toml");
+        let text = files::read(&path).unwrap();
+        let own = "spiffe://overlap.example/agency/politie";
+        let agreement = Agreement::parse(&path, &text, own).unwrap();
+        let respelled = text.replace(" = ", "   =   ") + "\n# a remark\n";
+        assert_eq!(Agreement::parse(&path, &respelled, own).unwrap().hash, agreement.hash);
+        let changed = text.replace("max_set_size = ", "max_set_size = 1");
+        assert_ne!(Agreement::parse(&path, &changed, own).unwrap().hash, agreement.hash);
+        assert!(Agreement::parse(&path, &text, "spiffe://overlap.example/agency/nobody").is_err());
+    }
+
+    #[test]
+    fn spiffe_uris_are_told_from_others() {
+        assert!(is_spiffe("spiffe://overlap.example/agency/politie"));
+        for bad in [
+            "",
+            "spiffe://",
+            "spiffe://a",
+            "spiffe:///a",
+            "https://a/b",
+            "spiffe://a/b c",
+            "spiffe://a/b\n",
+        ] {
+            assert!(!is_spiffe(bad), "{bad:?}");
+        }
+    }
 }

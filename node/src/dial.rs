@@ -6,7 +6,7 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
-use overlap_proto::{MAX_MESSAGE, pb::peer::peer_service_client::PeerServiceClient};
+use overlap_proto::pb::peer::peer_service_client::PeerServiceClient;
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
@@ -83,8 +83,8 @@ pub(crate) async fn dial(
         .await
         .map_err(|error| unreachable(cause(&error)))?;
     let client = PeerServiceClient::new(channel)
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
+        .max_decoding_message_size(limits.message_bytes)
+        .max_encoding_message_size(limits.message_bytes);
     Ok(Dialled { client, certificate })
 }
 

@@ -4,7 +4,7 @@ use overlap_audit::Outcome;
 use overlap_proto::{WireError, fault::Reason};
 use overlap_psi::PeerMisbehaved;
 use overlap_store::StoreError;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// A failure or a refusal. Its text is for the log and the caller: it holds no personal value.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,21 @@ impl NodeError {
             reason,
             message: message.into(),
             limit: None,
+        }
+    }
+
+    /// What a stream's failure says of its sender: too large a message, which the gRPC library refused, or a broken link.
+    pub(crate) fn of_stream(peer: &str, status: &Status) -> Self {
+        let peer = peer.to_owned();
+        match status.code() {
+            Code::OutOfRange => {
+                let must = "must be no larger than the limit message_bytes";
+                Self::PeerWire {
+                    peer,
+                    source: WireError { field: "message", must },
+                }
+            }
+            _ => Self::PeerHungUp { peer },
         }
     }
 

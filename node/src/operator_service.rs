@@ -140,6 +140,7 @@ impl Operators {
 /// The entry of work on an own dataset.
 pub(crate) fn dataset_entry(node: &Node, user: &User, operation: Operation, dataset: &str) -> Entry {
     let mut entry = policy::blank_entry(operation, Side::Holder, now(), Uuid::now_v7());
+    entry.policy_hash = Some(node.config.policy_hash);
     entry.person = Some(user.id.clone());
     entry.caller_certificate = Some(user.certificate);
     entry.holder = Some(node.config.id.clone());

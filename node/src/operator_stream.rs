@@ -24,7 +24,7 @@ use crate::{
     operator_service::dataset_entry,
     policy::{self, Denial, Permit, User},
     pool::{Pool, blocking},
-    session::{Ask, Progress},
+    session::{self, Ask, Progress},
     spine::{self, Finding, Opened},
 };
 
@@ -74,7 +74,8 @@ async fn ask_and_tell(
         && !hits.is_empty()
     {
         let out = out.clone();
-        blocking(move || tell_hits(dataset.hits(&kinds, &hits), &out)).await??;
+        let idle = node.config.limits.idle_stream;
+        blocking(move || tell_hits(dataset.hits(&kinds, &hits), &out, idle)).await??;
     }
     let done = pb::MatchDone {
         count,
@@ -105,7 +106,18 @@ fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {
 fn tell_hits(
     hits: impl Iterator<Item = Result<Hit, StoreError>>,
     out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
+    idle: Duration,
 ) -> Result<(), NodeError> {
+    // a user that reads no more, or is gone, misses the rest: the query is done and logged
+    let tell = |hits| {
+        session::send_blocking(
+            out,
+            Ok(message(Message::Hits(pb::Hits { hits }))),
+            Some(idle),
+            "the user",
+        )
+        .is_ok()
+    };
     let mut batch = Vec::new();
     let mut bytes = 0;
     for hit in hits {
@@ -126,18 +138,14 @@ fn tell_hits(
             });
             if bytes >= HITS_BYTES {
                 bytes = 0;
-                let hits = std::mem::take(&mut batch);
-                if out
-                    .blocking_send(Ok(message(Message::Hits(pb::Hits { hits }))))
-                    .is_err()
-                {
+                if !tell(std::mem::take(&mut batch)) {
                     return Ok(());
                 }
             }
         }
     }
     if !batch.is_empty() {
-        let _ = out.blocking_send(Ok(message(Message::Hits(pb::Hits { hits: batch }))));
+        tell(batch);
     }
     Ok(())
 }

@@ -69,7 +69,8 @@ async fn hold(
                 seconds: node.config.limits.idle_stream.as_secs(),
             },
         )),
-        Ok(Err(_) | Ok(None)) => Err(unopened(
+        Ok(Err(status)) => Err(unopened(node, caller, NodeError::of_stream(&caller.id, &status))),
+        Ok(Ok(None)) => Err(unopened(
             node,
             caller,
             NodeError::PeerHungUp {

@@ -145,6 +145,7 @@ pub(crate) fn authorise_ask(
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
     let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
+    entry.policy_hash = Some(config.policy_hash);
     entry.purpose = Some(request.purpose.clone());
     entry.case_reference = Some(request.case_reference.clone());
     entry.reason = Some(request.reason.clone());
@@ -195,7 +196,7 @@ fn ask(
     })?;
     entry.dataset_version = Some(dataset.info().version);
     let (agreement, grant) = choose(config, request, &peer.id, now)?;
-    cite(entry, agreement);
+    cite(entry, agreement, &config.id);
     let held = |kind: &Kind| dataset.info().kinds.contains_key(kind);
     let kinds: Vec<Kind> = match &request.kinds {
         Some(kinds) => kinds.clone(),
@@ -253,6 +254,7 @@ pub(crate) fn authorise_hold(
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
     let mut entry = blank_entry(Operation::Combination, Side::Holder, now, open.transaction);
+    entry.policy_hash = Some(config.policy_hash);
     entry.purpose = Some(open.purpose.clone());
     entry.case_reference = Some(open.case_reference.clone());
     entry.reason = Some(open.reason.clone());
@@ -318,7 +320,7 @@ fn hold(
         );
         return Err(denied(message));
     }
-    cite(entry, agreement);
+    cite(entry, agreement, &caller.id);
     let between = |grant: &&Grant| grant.asker.id == caller.id && grant.holder.id == config.id;
     let grants: Vec<&Grant> = agreement
         .grants

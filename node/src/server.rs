@@ -9,7 +9,7 @@ use std::{
 
 use overlap_audit::{Operation, Side};
 use overlap_proto::{
-    DESCRIPTORS, MAX_MESSAGE, fault::Reason, pb::operator::operator_service_server::OperatorServiceServer,
+    DESCRIPTORS, fault::Reason, pb::operator::operator_service_server::OperatorServiceServer,
     pb::peer::peer_service_server::PeerServiceServer,
 };
 use overlap_store::{Store, StoreError};
@@ -95,11 +95,11 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     health.set_serving::<PeerServiceServer<Peers>>().await;
     health.set_serving::<OperatorServiceServer<Operators>>().await;
     let peers = PeerServiceServer::new(Peers(Arc::clone(&node)))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
     let operators = OperatorServiceServer::new(Operators(Arc::clone(&node)))
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()

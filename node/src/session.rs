@@ -61,7 +61,12 @@ fn fault(peer: &str, error: Error) -> NodeError {
 }
 
 /// Sends from a blocking thread; gives up when nobody takes the message for too long.
-fn send_blocking<T>(to: &mpsc::Sender<T>, message: T, idle: Option<Duration>, peer: &str) -> Result<(), NodeError> {
+pub(crate) fn send_blocking<T>(
+    to: &mpsc::Sender<T>,
+    message: T,
+    idle: Option<Duration>,
+    peer: &str,
+) -> Result<(), NodeError> {
     let hung_up = || NodeError::PeerHungUp { peer: peer.to_owned() };
     match idle {
         None => to.blocking_send(message).map_err(|_| hung_up()),

@@ -131,7 +131,9 @@ pub(super) fn check_dataset(dataset: &Dataset, agreement: &Agreement) -> Result<
     Err(NodeError::refused(Reason::AgreementDenied, message))
 }
 
-pub(super) fn cite(entry: &mut Entry, agreement: &Agreement) {
+/// Names the agreement in the entry, and with it what the law asks of it.
+pub(super) fn cite(entry: &mut Entry, agreement: &Agreement, asker: &str) {
+    entry.country = agreement.party(asker).map(|party| party.country.clone());
     entry.agreement = Some(agreement.id.clone());
     entry.agreement_hash = Some(agreement.hash);
     entry.regime = Some(agreement.regime.clone());

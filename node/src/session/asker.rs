@@ -237,14 +237,8 @@ impl Incoming {
                 peer,
                 message: status.message().to_owned(),
             },
-            // a status that the gRPC library made: too large a message, or no link any more
-            None if status.code() == Code::OutOfRange => NodeError::PeerWire {
-                peer,
-                source: WireError {
-                    field: "message",
-                    must: "must be at most 1 MiB",
-                },
-            },
+            // a status that the gRPC library made
+            None if status.code() == Code::OutOfRange => NodeError::of_stream(&peer, status),
             None => NodeError::Unreachable {
                 peer,
                 why: dial::cause(status),

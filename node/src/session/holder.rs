@@ -197,9 +197,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         match tokio::time::timeout(self.idle, self.requests.next()).await {
             Err(_) => Err(idle()),
             Ok(None) => Ok(None),
-            Ok(Some(Err(_))) => Err(NodeError::PeerHungUp {
-                peer: self.peer.clone(),
-            }),
+            Ok(Some(Err(status))) => Err(NodeError::of_stream(&self.peer, &status)),
             Ok(Some(Ok(message))) => match Request::try_from(message) {
                 Ok(Request::Blinded(elements)) => Ok(Some(elements)),
                 Ok(Request::Open(_)) => Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
