@@ -26,7 +26,8 @@ pub struct Closing {
     pub ended: Timestamp,
     /// How.
     pub outcome: Outcome,
-    /// How many items the result holds; for a holder in a match: `None`, since it does not learn it.
+    /// How many items were supplied: for the asker of a match those in common, for its holder the tokens of its own set that it handed
+    /// over (it does not learn what is in common), for an import or an erasure the records.
     pub output_count: Option<u64>,
     /// Size of the peer's set, once it was announced.
     pub peer_count: Option<u64>,

@@ -79,6 +79,7 @@ impl From<Status> for Failure {
                 | Reason::RoleDenied
                 | Reason::AgreementDenied
                 | Reason::LimitReached
+                | Reason::DatasetExpired
                 | Reason::PeerRefused,
             ) => Kind::Refused,
             Some(Reason::PeerUnreachable | Reason::Draining) => Kind::Unreachable,
@@ -117,7 +118,8 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Client, Failure> {
             Failure::new(Kind::Unreachable, why)
         })?;
     Ok(OperatorServiceClient::new(channel)
-        .max_decoding_message_size(MAX_MESSAGE)
+        // the own node's limit may be set higher
+        .max_decoding_message_size(16 * MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE))
 }
 

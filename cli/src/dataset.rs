@@ -70,6 +70,10 @@ pub(crate) struct DatasetShape {
     pub(crate) created: String,
     pub(crate) profile: String,
     pub(crate) records: u64,
+    /// Records that take part in no query: of visibility class d, or expired when they were imported.
+    pub(crate) withheld: u64,
+    /// The day after which the first of the others expires.
+    pub(crate) expires: Option<String>,
     /// Distinct items per kind.
     pub(crate) items: BTreeMap<String, u64>,
 }
@@ -92,6 +96,8 @@ impl From<pb::Dataset> for DatasetShape {
             created: dataset.created,
             profile: dataset.profile,
             records: dataset.records,
+            withheld: dataset.withheld,
+            expires: (!dataset.expires.is_empty()).then_some(dataset.expires),
             items: dataset.kinds.into_iter().map(|kind| (kind.kind, kind.items)).collect(),
         }
     }
@@ -218,6 +224,12 @@ impl Reading {
         let import = Import::open(file, &file_name, &mapping).map_err(Failure::usage)?;
         let rejects = match source.rejects {
             None => None,
+            Some(path) if is_same(path, source.file) || is_same(path, source.mapping) => {
+                return Err(cannot(
+                    path,
+                    &"--rejects would overwrite what is read; give another file",
+                ));
+            }
             Some(path) => {
                 let mut file = BufWriter::new(File::create(path).map_err(|error| cannot(path, &error))?);
                 writeln!(file, "row,column,reason").map_err(|error| cannot(path, &error))?;
@@ -289,6 +301,10 @@ impl Reading {
     }
 }
 
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 async fn list(client: &mut Client) -> Result<Vec<DatasetShape>, Failure> {
     let datasets = client
         .list_datasets(pb::ListDatasetsRequest {})
@@ -329,6 +345,13 @@ pub(crate) fn print_import(out: &mut dyn Write, import: &ImportShape, rejects: O
         dataset.name,
         import.seconds,
     )?;
+    if dataset.withheld > 0 {
+        let withheld = grouped(dataset.withheld);
+        writeln!(
+            out,
+            "{withheld} records take part in no query: visibility class d, or expired"
+        )?;
+    }
     let mut kinds = table(["kind", "identifiers read", "distinct items"]);
     for (kind, count) in &summary.identifiers {
         let items = dataset.items.get(kind.as_str()).copied().unwrap_or_default();

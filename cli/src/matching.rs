@@ -1,6 +1,9 @@
 //! `overlap match`.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
 
 use comfy_table::Table;
 use indicatif::ProgressBar;
@@ -32,7 +35,7 @@ pub(crate) struct Args {
     /// What you want to learn: hits (which) or count (how many)
     #[arg(long, value_parser = ["hits", "count"])]
     pub(crate) mode: String,
-    /// Kind of identifiers to compare; may be repeated [default: all that the agreement allows]
+    /// Kind of identifiers to compare; may be repeated [default: all that the agreement allows and your dataset holds]
     #[arg(long = "kind", value_name = "KIND")]
     pub(crate) kinds: Vec<String>,
     /// Purpose, as the agreement names it
@@ -126,6 +129,14 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
                 found.count = done.count;
                 found.peer_set_size = done.peer_set_size;
                 bar.finish_and_clear();
+                let told: BTreeSet<_> = found.hits.iter().map(|hit| (&hit.kind, &hit.identifier)).collect();
+                if found.mode == "hits" && told.len() as u64 != found.count {
+                    return Err(Failure::internal(anyhow::anyhow!(
+                        "the node told {} of {} hits; ask again",
+                        told.len(),
+                        found.count
+                    )));
+                }
                 return Ok(found);
             }
             None => {}

@@ -34,6 +34,8 @@ pub enum Play<T> {
     Send(T),
     /// Nothing, for so long.
     Wait(Duration),
+    /// The end, with a status; for holders.
+    Fail(Status),
 }
 
 impl HostileAsker {
@@ -62,6 +64,7 @@ impl HostileAsker {
                 match play {
                     Play::Send(message) => drop(requests.send(message).await),
                     Play::Wait(time) => tokio::time::sleep(time).await,
+                    Play::Fail(_) => return,
                 }
             }
             tokio::time::sleep(keep.unwrap_or_default()).await;
@@ -129,6 +132,7 @@ impl PeerService for Scripted {
                 match play {
                     Play::Send(message) => drop(replies.send(Ok(message)).await),
                     Play::Wait(time) => tokio::time::sleep(time).await,
+                    Play::Fail(status) => drop(replies.send(Err(status)).await),
                 }
             }
         });

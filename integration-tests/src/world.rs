@@ -39,7 +39,9 @@ pub struct Agreement<'a> {
     pub kinds: &'a str,
     /// Dataset of the holder.
     pub dataset: &'a str,
-    /// Items per query.
+    /// Items per query, at least.
+    pub min_set_size: u64,
+    /// Items per query, at most.
     pub max_set_size: u64,
     /// Items per day.
     pub items_per_day: u64,
@@ -73,6 +75,7 @@ impl Agreement<'_> {
             modes: r#""hits", "count""#,
             kinds: r#""phone", "email", "iban", "plate", "document", "bsn", "person""#,
             dataset: "cases",
+            min_set_size: 1,
             max_set_size: 1_000_000,
             items_per_day: 100_000_000,
             valid_from: "2026-01-01T00:00:00Z",
@@ -171,10 +174,15 @@ holder = "{holder}"
 dataset = "{dataset}"
 modes = [{modes}]
 kinds = [{kinds}]
+min_set_size = {}
 max_set_size = {}
 items_per_day = {}
 "#,
-            agreement.valid_from, agreement.valid_until, agreement.max_set_size, agreement.items_per_day,
+            agreement.valid_from,
+            agreement.valid_until,
+            agreement.min_set_size,
+            agreement.max_set_size,
+            agreement.items_per_day,
         );
         fs::write(self.agency(name).directory.join(format!("agreements/{id}.toml")), toml).unwrap();
     }

@@ -327,6 +327,52 @@ async fn hostile_holders() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_id_is_used_once() {
+    let world = world("kmar");
+    let mut asker = HostileAsker::connect(&world, "politie", "kmar").await;
+    let opening = pb::MatchRequest::from(open(&world, 3, Mode::Hits));
+    let plays = || vec![Play::Send(opening.clone()), Play::Send(peer::blinded(&elements(3)))];
+    assert!(asker.play(plays(), None).await.1.is_none());
+    let status = asker.play(plays(), None).await.1.unwrap();
+    assert!(
+        status.message().contains("transaction id was used before"),
+        "{status:?}"
+    );
+    assert_eq!(world.newest_outcome("kmar").0, "denied");
+}
+
+/// A status whose details are not even base64 makes the gRPC library panic; the entry is closed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_cannot_be_read() {
+    let world = world("politie");
+    HostileHolder::start(&world, "kmar", |_| {
+        let mut headers = tonic::codegen::http::HeaderMap::new();
+        headers.insert(
+            "grpc-status-details-bin",
+            tonic::codegen::http::HeaderValue::from_static("!!!"),
+        );
+        let metadata = tonic::metadata::MetadataMap::from_headers(headers);
+        vec![
+            accepted(5),
+            Play::Fail(tonic::Status::with_metadata(
+                tonic::Code::Unknown,
+                "\u{1b}[31mred",
+                metadata,
+            )),
+        ]
+    })
+    .await;
+    let ran = tokio::task::block_in_place(|| world.ask("hits", &[]));
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+    assert_eq!(world.newest_outcome("politie").0, "error");
+    assert_eq!(
+        tokio::task::block_in_place(|| world.json("politie", "operator", &["status"]))["open_entries"],
+        0
+    );
+}
+
 /// The hostile parties above fail for what they do wrong: one that does it right is answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scripted_holder_that_keeps_to_the_protocol() {

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use overlap_integration_tests::{Agreement, Ran, World};
+use overlap_integration_tests::{Agreement, HostileAsker, Ran, World};
 use rustix::process::Signal;
 
 const CSV: &str = "ref;phone;email\na;06-10000001;a@example.org\nb;06-10000002;\n";
@@ -44,7 +44,8 @@ fn assert_denied(world: &World, agency: &str, words: &str) {
 #[test]
 fn an_agreement_that_does_not_cover_the_query() {
     type Change = fn(&mut Agreement<'_>);
-    let cases: [(Change, &[&str], &str, &str); 7] = [
+    let cases: [(Change, &[&str], &str, &str); 8] = [
+        (|a| a.min_set_size = 4, &[], "LIMIT_REACHED", "smaller than the 4"),
         (
             |_| (),
             &["--purpose", "curiosity"],
@@ -319,6 +320,73 @@ fn a_revoked_certificate_is_refused_without_a_restart() {
     assert!(
         ran.stderr.contains("refused this node's certificate: revoked"),
         "{ran:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_up_does_not_outlive_a_revocation() {
+    let world = agreed(|_| ());
+    let mut politie = HostileAsker::connect(&world, "politie", "kmar").await;
+    let (_, before) = politie.play(vec![], None).await;
+    assert!(
+        before.unwrap().message().contains("hung up"),
+        "the certificate is good, only nothing was asked"
+    );
+    let federation = world.path("federation");
+    let certificate = world.agency("politie").file("node.pem");
+    world.pki(&[
+        "revoke",
+        "--ca",
+        federation.to_str().unwrap(),
+        certificate.to_str().unwrap(),
+    ]);
+    let kmar = world.agency("kmar");
+    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
+    kmar.signal(Signal::HUP);
+    while !kmar.log().contains("were read again") {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (_, after) = politie.play(vec![], None).await;
+    assert!(after.unwrap().message().contains("the certificate shown is revoked"));
+}
+
+#[test]
+fn records_that_may_not_be_compared_are_not() {
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agree(&Agreement::between("politie", "kmar"));
+    run_both(&mut world);
+    let import = |csv: &str, record: &str| {
+        let (file, mapping) = world.write_export("kmar", csv);
+        let toml = fs::read_to_string(&mapping)
+            .unwrap()
+            .replace("[record]", &format!("[record]\n{record}"));
+        fs::write(&mapping, toml).unwrap();
+        let arguments = [
+            "dataset",
+            "import",
+            file.to_str().unwrap(),
+            "--dataset",
+            "cases",
+            "--mapping",
+            mapping.to_str().unwrap(),
+        ];
+        world.json("kmar", "operator", &arguments)["dataset"].clone()
+    };
+    let today = jiff::tz::TimeZone::UTC
+        .to_datetime(jiff::Timestamp::now())
+        .date()
+        .to_string();
+    let shown = import(
+        &format!("ref;phone;class;until\na;06-10000001;d;\nb;06-10000002;b;2020-01-01\nc;06-10000003;b;{today}\n"),
+        "visibility_column = \"class\"\nexpires = \"until\"",
+    );
+    assert_eq!((&shown["records"], &shown["withheld"]), (&3.into(), &2.into()));
+    assert_eq!(shown["expires"], today);
+    let found = world.ask("hits", &[]).json();
+    assert_eq!(
+        (&found["count"], &found["peer_set_size"]),
+        (&0.into(), &1.into()),
+        "neither the informant nor the expired record"
     );
 }
 

@@ -49,7 +49,9 @@ pub(crate) struct Grant {
     pub(crate) dataset: String,
     pub(crate) modes: BTreeSet<Mode>,
     pub(crate) kinds: BTreeSet<Kind>,
-    /// Items of the asker in one query.
+    /// Items of the asker in one query, at least: a count over one item says as much as a hit.
+    pub(crate) min_set_size: u64,
+    /// Items of the asker in one query, at most.
     pub(crate) max_set_size: u64,
     /// Items of the asker in all queries of a day, UTC.
     pub(crate) items_per_day: u64,
@@ -99,8 +101,14 @@ struct RawGrant {
     dataset: String,
     modes: BTreeSet<String>,
     kinds: BTreeSet<Kind>,
+    #[serde(default = "one")]
+    min_set_size: u64,
     max_set_size: u64,
     items_per_day: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 impl Agreement {
@@ -138,12 +146,13 @@ impl Agreement {
         )];
         lines.extend(self.grants.iter().map(|grant| {
             format!(
-                "  {} may ask {} about {}: {} over {}, at most {} items at once and {} a day",
+                "  {} may ask {} about {}: {} over {}, {} to {} items at once and {} a day",
                 grant.asker.name,
                 grant.holder.name,
                 grant.dataset,
                 join(&grant.modes),
                 join(&grant.kinds),
+                grant.min_set_size,
                 grant.max_set_size,
                 grant.items_per_day,
             )
@@ -211,6 +220,9 @@ impl Agreement {
                 if modes.is_empty() || grant.kinds.is_empty() {
                     return Err("grant: modes and kinds must name at least one each".into());
                 }
+                if !(1..=grant.max_set_size).contains(&grant.min_set_size) {
+                    return Err("grant: min_set_size must be 1 to max_set_size".into());
+                }
                 if !(1..=Terms::MAX_SET).contains(&grant.max_set_size) {
                     return Err(format!("grant: max_set_size must be 1 to {}", Terms::MAX_SET));
                 }
@@ -220,6 +232,7 @@ impl Agreement {
                     dataset: named("grant: dataset", &grant.dataset)?,
                     modes,
                     kinds: grant.kinds,
+                    min_set_size: grant.min_set_size,
                     max_set_size: grant.max_set_size,
                     items_per_day: grant.items_per_day,
                 })

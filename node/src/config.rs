@@ -83,10 +83,17 @@ pub(crate) struct Limits {
     pub(crate) sessions_per_peer: usize,
     /// Connections at once, per port.
     pub(crate) connections: usize,
+    /// Connections at once per certified identity.
+    pub(crate) connections_per_caller: usize,
+    /// TLS handshakes at once per address: strangers wait in line behind their own.
+    pub(crate) handshakes_per_address: usize,
     #[serde(with = "humantime_serde")]
     pub(crate) connect: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) idle_stream: Duration,
+    /// A whole session, however steadily it goes on.
+    #[serde(with = "humantime_serde")]
+    pub(crate) session: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) drain: Duration,
 }
@@ -282,9 +289,9 @@ impl Config {
     }
 
     /// The own certificates load, and the one for peers says who this is.
-    fn check_identity(&self) -> Result<(), ConfigError> {
-        self.operator.tls.server_config()?;
-        self.peer.tls.server_config()?;
+    pub(crate) fn check_identity(&self) -> Result<(), ConfigError> {
+        self.operator.tls.listener()?;
+        self.peer.tls.listener()?;
         let path = self.peer.tls.certificate.clone();
         let chain = self.peer.tls.chain()?;
         let leaf = chain.first().ok_or_else(|| TlsError::Empty { path: path.clone() })?;
@@ -325,8 +332,11 @@ impl Default for Limits {
             streams_per_peer: 32,
             sessions_per_peer: 8,
             connections: 256,
+            connections_per_caller: 64,
+            handshakes_per_address: 32,
             connect: Duration::from_secs(5),
             idle_stream: Duration::from_secs(60),
+            session: Duration::from_secs(4 * 3600),
             drain: Duration::from_secs(30),
         }
     }
@@ -342,8 +352,11 @@ impl Limits {
             l if l.message_bytes < LEAST_MESSAGE => Err(("limits.message_bytes", "must be at least 524288")),
             l if l.streams_per_peer == 0 => Err(("limits.streams_per_peer", MUST)),
             l if l.sessions_per_peer == 0 => Err(("limits.sessions_per_peer", MUST)),
+            l if l.connections_per_caller == 0 => Err(("limits.connections_per_caller", MUST)),
+            l if l.handshakes_per_address == 0 => Err(("limits.handshakes_per_address", MUST)),
             l if l.connections == 0 => Err(("limits.connections", MUST)),
             l if l.connect.is_zero() => Err(("limits.connect", LONG)),
+            l if l.session.is_zero() => Err(("limits.session", LONG)),
             l if l.idle_stream.is_zero() => Err(("limits.idle_stream", LONG)),
             _ => Ok(self),
         }

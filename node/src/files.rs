@@ -1,7 +1,7 @@
 //! Reading files that the configuration names.
 
 use std::{
-    fs, io,
+    env, fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -42,7 +42,10 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileError> {
         source,
     };
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
-    if mode & 0o077 != 0 {
+    // systemd hands credentials to a service's user through its group
+    let is_credential = env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|directory| path.starts_with(directory));
+    let others = if is_credential { 0o037 } else { 0o077 };
+    if mode & others != 0 {
         return Err(FileError::TooOpen { path: path.to_owned() });
     }
     Ok(Zeroizing::new(fs::read_to_string(path).map_err(unreadable)?))

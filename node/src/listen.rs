@@ -1,15 +1,18 @@
 //! Accepting connections: TCP, then TLS within a deadline, then handed to gRPC with the caller's certificate.
 
 use std::{
+    collections::HashMap,
+    hash::Hash,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use overlap_proto::fault::Reason;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -18,75 +21,139 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{
+    config::Limits,
     counted::{Counted, Traffic},
+    dial,
+    error::NodeError,
     identity::Certificate,
+    tls,
 };
 
 /// A caller whose certificate TLS has verified.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller(pub(crate) Arc<Certificate>);
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) certificate: Arc<Certificate>,
+    chain: Arc<Vec<CertificateDer<'static>>>,
+    tls: Arc<ArcSwap<tls::Listener>>,
+}
 
 /// An accepted connection.
 pub(crate) struct Connection {
     stream: TlsStream<Counted>,
     caller: Caller,
-    _one_of_the_limit: OwnedSemaphorePermit,
+    _of_the_caller: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 /// What a port needs to accept.
 pub(crate) struct Listening {
     pub(crate) listener: TcpListener,
-    pub(crate) tls: Arc<ArcSwap<ServerConfig>>,
-    pub(crate) handshake: Duration,
-    pub(crate) connections: usize,
+    pub(crate) tls: Arc<ArcSwap<tls::Listener>>,
+    pub(crate) limits: Limits,
     pub(crate) traffic: Arc<Traffic>,
     /// Told of every caller whose certificate was refused, with the reason.
     pub(crate) refused: Arc<dyn Fn(String) + Send + Sync>,
     pub(crate) stop: CancellationToken,
 }
 
+impl Caller {
+    /// Checks the certificate as of now: against today's date, and the revocation lists that were read last.
+    pub(crate) fn check_now(&self) -> Result<(), NodeError> {
+        let refused = |why: String| NodeError::refused(Reason::UnknownCaller, why);
+        let (leaf, intermediates) = self
+            .chain
+            .split_first()
+            .ok_or(NodeError::Broken("a connection without a certificate"))?;
+        let verified = self
+            .tls
+            .load()
+            .verifier
+            .verify_client_cert(leaf, intermediates, UnixTime::now());
+        verified.map(drop).map_err(|error| refused(dial::explain(&error)))
+    }
+}
+
 impl Listening {
-    /// Accepts until stopped. Each handshake is a task of its own: a slow one holds up nobody.
+    /// Accepts until stopped. A handshake is a task of its own, bounded per address, so that neither a slow nor a greedy stranger
+    /// holds up anybody else; what is over a limit is dropped, not queued.
     pub(crate) fn run(self) -> ReceiverStream<io::Result<Connection>> {
         let (accepted, connections) = mpsc::channel(16);
         tokio::spawn(async move {
-            let limit = Arc::new(Semaphore::new(self.connections));
-            let handshakes = TaskTracker::new();
+            let all = Arc::new(Semaphore::new(self.limits.connections));
+            let (addresses, callers) = (Bounded::default(), Bounded::default());
             loop {
-                let permit = Arc::clone(&limit).acquire_owned();
-                let (permit, tcp) = tokio::select! {
+                let tcp = tokio::select! {
                     () = self.stop.cancelled() => break,
-                    both = async { (permit.await, self.listener.accept().await) } => both,
+                    accepted = self.listener.accept() => accepted,
                 };
-                let (Ok(permit), Ok((tcp, _))) = (permit, tcp) else {
+                let Ok((tcp, address)) = tcp else {
                     // out of file descriptors, say: the next try comes after a breath
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 };
-                let (accepted, refused) = (accepted.clone(), Arc::clone(&self.refused));
-                let (tls, traffic) = (self.tls.load_full(), Arc::clone(&self.traffic));
-                let deadline = self.handshake;
-                handshakes.spawn(async move {
-                    match timeout(deadline, shake(tcp, tls, traffic)).await {
-                        Ok(Ok((stream, caller))) => {
-                            let connection = Connection {
-                                stream,
-                                caller,
-                                _one_of_the_limit: permit,
-                            };
-                            let _ = accepted.send(Ok(connection)).await;
+                let Some(shaking) = addresses.take(address.ip(), self.limits.handshakes_per_address) else {
+                    tracing::debug!("dropped a connection (limit handshakes_per_address)");
+                    continue;
+                };
+                let (accepted, refused, all) = (accepted.clone(), Arc::clone(&self.refused), Arc::clone(&all));
+                let (tls, traffic, callers) = (Arc::clone(&self.tls), Arc::clone(&self.traffic), callers.clone());
+                let (deadline, per_caller) = (self.limits.connect, self.limits.connections_per_caller);
+                tokio::spawn(async move {
+                    let shaken = timeout(deadline, shake(tcp, tls, traffic)).await;
+                    drop(shaking);
+                    let (stream, caller) = match shaken {
+                        Ok(Ok(shaken)) => shaken,
+                        Ok(Err(Handshake::Refused(reason))) => return refused(reason),
+                        Ok(Err(Handshake::Failed)) | Err(_) => {
+                            return tracing::debug!("a connection ended before TLS was up");
                         }
-                        Ok(Err(Handshake::Refused(reason))) => refused(reason),
-                        Ok(Err(Handshake::Failed)) | Err(_) => tracing::debug!("a connection ended before TLS was up"),
-                    }
+                    };
+                    let of_the_caller = callers.take(caller.certificate.id.clone(), per_caller);
+                    let (Some(of_the_caller), Ok(of_all)) = (of_the_caller, all.try_acquire_owned()) else {
+                        return tracing::warn!("dropped a connection (limit connections or connections_per_caller)");
+                    };
+                    let connection = Connection {
+                        stream,
+                        caller,
+                        _of_the_caller: of_the_caller,
+                        _of_all: of_all,
+                    };
+                    let _ = accepted.send(Ok(connection)).await;
                 });
             }
         });
         ReceiverStream::new(connections)
+    }
+}
+
+/// Counts per key; a key that nobody uses is forgotten.
+struct Bounded<K>(Arc<Mutex<HashMap<K, Arc<Semaphore>>>>);
+
+impl<K: Eq + Hash> Bounded<K> {
+    fn take(&self, key: K, limit: usize) -> Option<OwnedSemaphorePermit> {
+        const MANY: usize = 1024;
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() > MANY {
+            counts.retain(|_, semaphore| semaphore.available_permits() < limit);
+        }
+        let semaphore = counts.entry(key).or_insert_with(|| Arc::new(Semaphore::new(limit)));
+        Arc::clone(semaphore).try_acquire_owned().ok()
+    }
+}
+
+impl<K> Clone for Bounded<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K> Default for Bounded<K> {
+    fn default() -> Self {
+        Self(Arc::default())
     }
 }
 
@@ -99,25 +166,40 @@ enum Handshake {
 
 async fn shake(
     tcp: TcpStream,
-    tls: Arc<ServerConfig>,
+    tls: Arc<ArcSwap<tls::Listener>>,
     traffic: Arc<Traffic>,
 ) -> Result<(TlsStream<Counted>, Caller), Handshake> {
     // small messages end every phase: they must not wait for more
     tcp.set_nodelay(true).map_err(|_| Handshake::Failed)?;
-    let stream = TlsAcceptor::from(tls)
+    let config = Arc::clone(&tls.load().config);
+    let stream = TlsAcceptor::from(config)
         .accept(Counted::new(tcp, traffic))
         .await
         .map_err(
             |error| match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 Some(refused @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => {
-                    Handshake::Refused(crate::dial::explain(refused))
+                    Handshake::Refused(dial::explain(refused))
                 }
                 _ => Handshake::Failed,
             },
         )?;
-    let certificate = Certificate::of(stream.get_ref().1.peer_certificates())
-        .map_err(|error| Handshake::Refused(error.to_string()))?;
-    Ok((stream, Caller(Arc::new(certificate))))
+    let chain: Vec<CertificateDer<'static>> = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|der| der.clone().into_owned())
+        .collect();
+    let certificate = Certificate::of(Some(&chain)).map_err(|error| Handshake::Refused(error.to_string()))?;
+    Ok((
+        stream,
+        Caller {
+            certificate: Arc::new(certificate),
+            chain: Arc::new(chain),
+            tls,
+        },
+    ))
 }
 
 impl Connected for Connection {

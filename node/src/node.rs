@@ -8,11 +8,17 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use overlap_store::Store;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{config::Config, counted::Traffic, error::NodeError, pool::Pool, tls::TlsError};
+use crate::{
+    config::{Config, ConfigError},
+    counted::Traffic,
+    error::NodeError,
+    pool::Pool,
+    tls::{Listener, TlsError},
+};
 
 /// A running node.
 pub(crate) struct Node {
@@ -30,8 +36,8 @@ pub(crate) struct Node {
 
 /// The TLS configurations in force; replaced whole when certificates are read again.
 pub(crate) struct Tls {
-    pub(crate) peer: Arc<ArcSwap<ServerConfig>>,
-    pub(crate) operator: Arc<ArcSwap<ServerConfig>>,
+    pub(crate) peer: Arc<ArcSwap<Listener>>,
+    pub(crate) operator: Arc<ArcSwap<Listener>>,
     pub(crate) dial: ArcSwap<ClientConfig>,
 }
 
@@ -77,14 +83,15 @@ impl Node {
 impl Tls {
     fn load(config: &Config) -> Result<Self, TlsError> {
         Ok(Self {
-            peer: Arc::new(ArcSwap::from_pointee(config.peer.tls.server_config()?)),
-            operator: Arc::new(ArcSwap::from_pointee(config.operator.tls.server_config()?)),
+            peer: Arc::new(ArcSwap::from_pointee(config.peer.tls.listener()?)),
+            operator: Arc::new(ArcSwap::from_pointee(config.operator.tls.listener()?)),
             dial: ArcSwap::from_pointee(config.peer.tls.client_config()?),
         })
     }
 
     /// Reads every certificate, key and revocation list again: all of them or, on any fault, none.
-    pub(crate) fn reload(&self, config: &Config) -> Result<(), TlsError> {
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), ConfigError> {
+        config.check_identity()?;
         let fresh = Self::load(config)?;
         self.peer.store(fresh.peer.load_full());
         self.operator.store(fresh.operator.load_full());

@@ -79,6 +79,7 @@ impl OperatorService for Operators {
     async fn erase_dataset(&self, request: Request<pb::EraseDatasetRequest>) -> Answer<pb::EraseDatasetResponse> {
         let user = self.user(&request)?;
         let node = Arc::clone(&self.0);
+        node.check_open().map_err(|error| error.to_status())?;
         let wish = Erase::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
         let erase = self.0.queries.spawn(async move { erase(&node, &user, wish).await });
         let info = joined(erase).await?;
@@ -88,8 +89,18 @@ impl OperatorService for Operators {
     }
 
     async fn r#match(&self, request: Request<pb::MatchRequest>) -> Answer<Self::MatchStream> {
-        let user = self.user(&request)?;
         self.0.check_open().map_err(|error| error.to_status())?;
+        let caller = caller(&request)?;
+        let user = match User::of(&caller, &self.0.config) {
+            Ok(user) => user,
+            Err(error) => {
+                let mut entry = policy::blank_entry(Operation::Combination, Side::Asker, now(), Uuid::now_v7());
+                entry.asker = Some(self.0.config.id.clone());
+                entry.person = Some(caller.id.clone());
+                entry.caller_certificate = Some(caller.thumbprint);
+                return Err(spine::deny(&self.0, Denial { entry, error }).await.to_status());
+            }
+        };
         let wish = operator::Match::try_from(request.into_inner());
         let wish = wish.map_err(|error| NodeError::from(error).to_status())?;
         let decision = policy::authorise_ask(&self.0.config, &self.0.store, &user, &wish, now());
@@ -106,7 +117,16 @@ impl OperatorService for Operators {
         };
         let found = blocking(move || store.log().newest(&filter, wish.limit)).await;
         let found = found.and_then(|found| Ok(found?)).map_err(|error| error.to_status())?;
-        let entries = found.iter().map(json).collect::<Result<_, _>>()?;
+        // a page ends early rather than outgrow a message; the caller reads on from its last index
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for logged in found {
+            let entry = json(logged)?;
+            bytes += entry.len();
+            if bytes > self.0.config.limits.message_bytes / 2 && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
         Ok(Response::new(pb::ListEntriesResponse { entries }))
     }
 
@@ -118,7 +138,7 @@ impl OperatorService for Operators {
             .await
             .and_then(|found| Ok(found?));
         match found.map_err(|error| error.to_status())? {
-            Some(entry) => Ok(Response::new(pb::ShowEntryResponse { entry: json(&entry)? })),
+            Some(entry) => Ok(Response::new(pb::ShowEntryResponse { entry: json(entry)? })),
             None => Err(NodeError::refused(Reason::NotFound, "the log has no entry with this id").to_status()),
         }
     }
@@ -194,11 +214,12 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
         Ok(held) => held,
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     };
-    entry.dataset_version = Some(held.info().version);
+    let version = held.info().version;
+    entry.dataset_version = Some(version);
     let (store, name) = (Arc::clone(&node.store), wish.dataset);
     spine::logged(node, entry, async {
         drop(held);
-        let erased = blocking(move || store.erase(&name)?.ok_or_else(|| no_dataset(&name))).await??;
+        let erased = blocking(move || store.erase(&name, version)?.ok_or_else(|| no_dataset(&name))).await??;
         let finding = Finding {
             output_count: Some(erased.records),
             ..Finding::default()
@@ -226,12 +247,18 @@ fn dataset(info: &DatasetInfo) -> pb::Dataset {
         created: info.created.to_string(),
         profile: info.profile.clone(),
         records: info.records,
+        withheld: info.withheld,
+        expires: info.expires.map(|date| date.to_string()).unwrap_or_default(),
         kinds: kinds.collect(),
     }
 }
 
-fn json(entry: &Logged) -> Result<String, Status> {
-    serde_json::to_string(entry).map_err(|_| NodeError::Broken("an entry cannot be written as JSON").to_status())
+/// An entry as users see it. The salt stays in the log: with it, a small set could be guessed from the commitment in the peer's log.
+fn json(mut entry: Logged) -> Result<String, Status> {
+    if let Some(input) = &mut entry.entry.input {
+        input.salt = None;
+    }
+    serde_json::to_string(&entry).map_err(|_| NodeError::Broken("an entry cannot be written as JSON").to_status())
 }
 
 async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::tz::TimeZone;
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
     WireError,
@@ -13,7 +14,7 @@ use overlap_psi::dh::Matched;
 use overlap_records::{Profile, Record};
 use overlap_store::{Dataset, DatasetInfo, Hit, Import, Prepared, StoreError};
 use rayon::prelude::*;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -46,7 +47,7 @@ pub(crate) fn ask(
     let running = Arc::clone(node);
     node.queries.spawn(async move {
         if let Err(error) = ask_and_tell(&running, decision, &out).await {
-            let _ = out.send(Err(error.to_status())).await;
+            let _ = timeout(running.config.limits.idle_stream, out.send(Err(error.to_status()))).await;
         }
     });
     ReceiverStream::new(stream)
@@ -57,6 +58,13 @@ async fn ask_and_tell(
     decision: Result<Permit, Box<Denial>>,
     out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
 ) -> Result<(), NodeError> {
+    let (decision, _session) = match decision {
+        Ok(permit) => match node.session_with(&permit.terms().peer.id) {
+            Ok(session) => (Ok(permit), Some(session)),
+            Err(error) => (Err(permit.deny(error)), None),
+        },
+        denied => (denied, None),
+    };
     // what names the items is needed after the session ended
     let held = decision.as_ref().ok().map(|permit| {
         let terms = permit.terms();
@@ -81,7 +89,11 @@ async fn ask_and_tell(
         count,
         peer_set_size: answer.peer_size,
     };
-    let _ = out.send(Ok(message(Message::Done(done)))).await;
+    let _ = timeout(
+        node.config.limits.idle_stream,
+        out.send(Ok(message(Message::Done(done)))),
+    )
+    .await;
     Ok(())
 }
 
@@ -108,15 +120,18 @@ fn tell_hits(
     out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
     idle: Duration,
 ) -> Result<(), NodeError> {
-    // a user that reads no more, or is gone, misses the rest: the query is done and logged
-    let tell = |hits| {
-        session::send_blocking(
-            out,
-            Ok(message(Message::Hits(pb::Hits { hits }))),
-            Some(idle),
-            "the user",
-        )
-        .is_ok()
+    // the query is done and logged: a user that is gone misses the rest, one that reads no more is told so instead of that it is done
+    let tell = |hits| match session::send_blocking(
+        out,
+        Ok(message(Message::Hits(pb::Hits { hits }))),
+        Some(idle),
+        "the user",
+    ) {
+        Err(NodeError::PeerIdle { .. }) => Err(NodeError::limit(
+            "idle_stream",
+            "the hits were not taken in time; the query is done and in the log",
+        )),
+        Ok(()) | Err(_) => Ok(()),
     };
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -138,16 +153,11 @@ fn tell_hits(
             });
             if bytes >= HITS_BYTES {
                 bytes = 0;
-                if !tell(std::mem::take(&mut batch)) {
-                    return Ok(());
-                }
+                tell(std::mem::take(&mut batch))?;
             }
         }
     }
-    if !batch.is_empty() {
-        tell(batch);
-    }
-    Ok(())
+    if batch.is_empty() { Ok(()) } else { tell(batch) }
 }
 
 fn message(message: Message) -> pb::MatchResponse {
@@ -253,12 +263,13 @@ fn write(
     profile: &Profile,
     mut queue: mpsc::Receiver<Step>,
 ) -> Result<Dataset, NodeError> {
+    let today = TimeZone::UTC.to_datetime(now()).date();
     loop {
         match queue.blocking_recv() {
             Some(Step::Records(records)) => pool.install(|| {
                 let batches = records
                     .par_chunks(PREPARED_TOGETHER)
-                    .flat_map_iter(|batch| Prepared::batch(profile, batch.to_vec()));
+                    .flat_map_iter(|batch| Prepared::batch(profile, batch.to_vec(), today));
                 import.add(&batches.collect::<Vec<_>>())
             })?,
             Some(Step::Commit) => return Ok(import.commit(profile, now())?),
@@ -276,7 +287,7 @@ async fn next(
     steps: &mut Streaming<pb::ImportDatasetRequest>,
     idle: Duration,
 ) -> Result<Option<ImportStep>, NodeError> {
-    let message = tokio::time::timeout(idle, steps.message())
+    let message = timeout(idle, steps.message())
         .await
         .map_err(|_| NodeError::limit("idle_stream", format!("nothing came for {} s", idle.as_secs())))?;
     let hung_up = |_| NodeError::refused(Reason::InvalidRequest, "the import was cut before its end");

@@ -18,7 +18,7 @@ use crate::{
     identity::Certificate,
     listen::Caller,
     node::{Node, now},
-    policy::{self, Denial, Permit},
+    policy::{self, Denial},
     session::Hold,
     spine,
 };
@@ -46,8 +46,8 @@ impl PeerService for Peers {
                 Ok(()) => Ok(Reply::Complete.into()),
                 Err(error) => Err(error.to_peer_status()),
             };
-            // an asker that hung up needs no answer
-            let _ = replies.send(last).await;
+            // an asker that hung up, or reads no more, needs no answer
+            let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(last)).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -59,6 +59,11 @@ async fn hold(
     mut requests: Streaming<pb::MatchRequest>,
     replies: mpsc::Sender<Result<pb::MatchResponse, Status>>,
 ) -> Result<(), NodeError> {
+    // before anything is read: what a caller may hold of this node is bounded from its first call on
+    let _session = match node.session_with(&caller.id) {
+        Ok(session) => session,
+        Err(error) => return Err(spine::deny(node, *unopened(node, caller, error)).await),
+    };
     let opening = tokio::time::timeout(node.config.limits.idle_stream, requests.message()).await;
     let decision = match opening {
         Err(_) => Err(unopened(
@@ -90,13 +95,6 @@ async fn hold(
             Ok(Message::Open(open)) => policy::authorise_hold(&node.config, &node.store, caller, &open, now()),
         },
     };
-    let (decision, _session) = match decision {
-        Ok(permit) => match node.session_with(&caller.id) {
-            Ok(session) => (Ok(permit), Some(session)),
-            Err(error) => (Err(over_limit(&permit, error)), None),
-        },
-        denied => (denied, None),
-    };
     spine::run(node, decision, Hold { requests, replies }).await
 }
 
@@ -109,15 +107,10 @@ fn unopened(node: &Node, caller: &Certificate, error: NodeError) -> Box<Denial> 
     Box::new(Denial { entry, error })
 }
 
-fn over_limit(permit: &Permit, error: NodeError) -> Box<Denial> {
-    Box::new(Denial {
-        entry: permit.entry().clone(),
-        error,
-    })
-}
-
+/// The caller of a request. Its certificate is checked anew with each call, since connections outlive revocations and expiry.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<Arc<Certificate>, Status> {
     let caller = request.extensions().get::<Caller>();
     let caller = caller.ok_or_else(|| NodeError::Broken("a connection without a certificate").to_status())?;
-    Ok(Arc::clone(&caller.0))
+    caller.check_now().map_err(|error| error.to_status())?;
+    Ok(Arc::clone(&caller.certificate))
 }

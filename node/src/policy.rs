@@ -57,6 +57,14 @@ pub(crate) struct User {
 }
 
 impl Permit {
+    /// Takes the permission back before it was used.
+    pub(crate) fn deny(self, error: NodeError) -> Box<Denial> {
+        Box::new(Denial {
+            entry: self.entry,
+            error,
+        })
+    }
+
     pub(crate) fn entry(&self) -> &Entry {
         &self.entry
     }
@@ -203,7 +211,7 @@ fn ask(
         None => grant.kinds.iter().copied().filter(held).collect(),
     };
     entry.kinds = kinds.iter().map(ToString::to_string).collect();
-    check_dataset(&dataset, agreement)?;
+    check_dataset(&dataset, agreement, now)?;
     let set_size = dataset.items(&kinds);
     if set_size == 0 {
         let message = format!(
@@ -352,7 +360,7 @@ fn hold(
         )
     })?;
     entry.dataset_version = Some(dataset.info().version);
-    check_dataset(&dataset, agreement)?;
+    check_dataset(&dataset, agreement, now)?;
     let terms = Terms {
         agreement: Arc::clone(agreement),
         dataset,

@@ -25,7 +25,10 @@ impl Pool {
     ) -> Result<T, NodeError> {
         let (done, result) = oneshot::channel();
         self.0.spawn(move || {
-            let _ = done.send(work());
+            // a panic that reached rayon would end the process
+            if let Ok(result) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+                let _ = done.send(result);
+            }
         });
         result
             .await

@@ -170,8 +170,7 @@ fn listening(node: &Arc<Node>, listener: TcpListener, for_peers: bool) -> Listen
     Listening {
         listener,
         tls: Arc::clone(if for_peers { &node.tls.peer } else { &node.tls.operator }),
-        handshake: node.config.limits.connect,
-        connections: node.config.limits.connections,
+        limits: node.config.limits.clone(),
         traffic: if for_peers {
             Arc::clone(&node.traffic)
         } else {

@@ -3,9 +3,11 @@
 //! A [`Permit`] opens the log, and only an [`Opened`] runs a session; the result leaves after the log is closed. Both have private fields:
 //! code that skips authorisation or the log does not compile.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt;
 use overlap_audit::{Closing, Digest, Entry, Outcome};
+use overlap_proto::fault::Reason;
 use overlap_store::StoreError;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -28,6 +30,8 @@ pub(crate) struct Finding {
     pub(crate) output_count: Option<u64>,
     pub(crate) peer_count: Option<u64>,
     pub(crate) callee_certificate: Option<Digest>,
+    /// What is worth telling although the session ended as asked.
+    pub(crate) remark: Option<String>,
 }
 
 /// What runs between the opening and the end of an entry.
@@ -68,9 +72,18 @@ pub(crate) async fn run<S: Session>(
     async {
         tracing::info!("query admitted");
         let mut finding = Finding::default();
-        let ended = session.run(node, &opened, &mut finding).await;
+        let limit = node.config.limits.session;
+        let running = tokio::time::timeout(limit, session.run(node, &opened, &mut finding));
+        let ended = match unpanicked(running).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(_)) => Err(NodeError::limit(
+                "session",
+                format!("the session took longer than {limit:?}"),
+            )),
+            Err(panic) => Err(panic),
+        };
         let (outcome, detail) = match &ended {
-            Ok((outcome, _)) => (*outcome, None),
+            Ok((outcome, _)) => (*outcome, finding.remark.take()),
             Err(error) => (error.outcome(), Some(error.to_string())),
         };
         close(node, opened.entry().id, outcome, finding, detail).await?;
@@ -127,7 +140,7 @@ pub(crate) async fn logged<T>(
     blocking(move || store.log().open_entry(&entry, None))
         .await?
         .map_err(NodeError::Log)?;
-    let (outcome, finding, ended) = match work.await {
+    let (outcome, finding, ended) = match unpanicked(work).await.flatten() {
         Ok((outcome, finding, result)) => (outcome, finding, Ok(result)),
         Err(error) => (error.outcome(), Finding::default(), Err(error)),
     };
@@ -140,6 +153,14 @@ pub(crate) async fn logged<T>(
     )
     .await?;
     ended
+}
+
+/// Turns a panic, ours or of a library under a peer's message, into an error: an entry that was opened is closed whatever happens.
+async fn unpanicked<T>(work: impl Future<Output = T>) -> Result<T, NodeError> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|_| NodeError::Broken("a session panicked"))
 }
 
 /// Logs what ends as it begins.
@@ -168,6 +189,14 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
             let denial = Denial {
                 entry: permit.entry().clone(),
                 error: NodeError::limit("items_per_day", message),
+            };
+            Err(deny(node, denial).await)
+        }
+        Err(StoreError::TransactionTaken) => {
+            let message = "the transaction id was used before: each query needs its own";
+            let denial = Denial {
+                entry: permit.entry().clone(),
+                error: NodeError::refused(Reason::InvalidRequest, message),
             };
             Err(deny(node, denial).await)
         }

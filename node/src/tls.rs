@@ -10,7 +10,7 @@ use rustls::{
     client::{Resumption, WebPkiServerVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 use crate::files::{self, FileError};
@@ -58,16 +58,26 @@ pub enum TlsError {
     },
 }
 
+/// What a listening port has in force: how it shows itself, and how it checks callers.
+pub(crate) struct Listener {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+}
+
 impl Material {
     /// What this side shows and demands where it listens.
-    pub(crate) fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        let provider = provider();
-        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots()?, Arc::clone(&provider))
+    pub(crate) fn listener(&self) -> Result<Listener, TlsError> {
+        let verifier = WebPkiClientVerifier::builder_with_provider(self.roots()?, provider())
             .with_crls(self.crls()?)
             .enforce_revocation_expiration()
             .build()
             .map_err(|error| self.unusable(&self.ca, &error))?;
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let config = Arc::new(self.server_config(Arc::clone(&verifier))?);
+        Ok(Listener { config, verifier })
+    }
+
+    fn server_config(&self, verifier: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, TlsError> {
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| self.unusable(&self.certificate, &error))?
             .with_client_cert_verifier(verifier)

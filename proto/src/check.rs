@@ -37,10 +37,26 @@ impl WireError {
     }
 }
 
+/// Text of a peer, fit to be logged and shown: cut to 512 characters, without any that act on a terminal or hide.
+pub fn plain(text: &str) -> String {
+    const LONGEST: usize = 512;
+    text.chars()
+        .take(LONGEST)
+        .map(|c| if is_visible(c) { c } else { '\u{fffd}' })
+        .collect()
+}
+
+/// No control character, and none of the format characters (Unicode category Cf) that reorder or hide text.
+fn is_visible(c: char) -> bool {
+    let hides = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !c.is_control() && !hides
+}
+
 /// A name: not empty, visible characters without blanks.
 pub(crate) fn name(field: &'static str, text: String) -> Result<String, WireError> {
     let fits = (1..=LIMITS.name).contains(&text.len());
-    if fits && text.chars().all(|c| !c.is_control() && !c.is_whitespace()) {
+    if fits && text.chars().all(|c| is_visible(c) && !c.is_whitespace()) {
         return Ok(text);
     }
     Err(WireError::new(
@@ -67,7 +83,7 @@ pub(crate) fn reason(field: &'static str, text: String) -> Result<String, WireEr
 
 fn words(text: String, max: usize) -> Option<String> {
     let fits = text.len() <= max && !text.trim().is_empty();
-    (fits && !text.chars().any(char::is_control)).then_some(text)
+    (fits && text.chars().all(is_visible)).then_some(text)
 }
 
 pub(crate) fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {

@@ -23,6 +23,8 @@ pub enum Reason {
     AgreementDenied,
     /// A limit was reached.
     LimitReached,
+    /// A dataset holds records that have expired.
+    DatasetExpired,
     /// The named dataset, peer or entry is not there.
     NotFound,
     /// The peer refused.
@@ -41,12 +43,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::UnknownCaller,
         Self::RoleDenied,
         Self::AgreementDenied,
         Self::LimitReached,
+        Self::DatasetExpired,
         Self::NotFound,
         Self::PeerRefused,
         Self::PeerUnreachable,
@@ -64,6 +67,7 @@ impl Reason {
             Self::RoleDenied => "ROLE_DENIED",
             Self::AgreementDenied => "AGREEMENT_DENIED",
             Self::LimitReached => "LIMIT_REACHED",
+            Self::DatasetExpired => "DATASET_EXPIRED",
             Self::NotFound => "NOT_FOUND",
             Self::PeerRefused => "PEER_REFUSED",
             Self::PeerUnreachable => "PEER_UNREACHABLE",
@@ -80,6 +84,7 @@ impl Reason {
             Self::UnknownCaller => Code::Unauthenticated,
             Self::RoleDenied | Self::AgreementDenied | Self::PeerRefused => Code::PermissionDenied,
             Self::LimitReached => Code::ResourceExhausted,
+            Self::DatasetExpired => Code::FailedPrecondition,
             Self::NotFound => Code::NotFound,
             Self::PeerUnreachable | Self::Draining | Self::LogUnavailable => Code::Unavailable,
             Self::PeerMisbehaved => Code::Aborted,

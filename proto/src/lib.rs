@@ -10,7 +10,7 @@ pub mod fault;
 pub mod operator;
 pub mod peer;
 
-pub use check::{LIMITS, Limits, WireError};
+pub use check::{LIMITS, Limits, WireError, plain};
 
 /// Generated from the `.proto` files.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]

@@ -176,7 +176,10 @@ impl TryFrom<pb::MatchOpen> for Open {
             reason: check::reason("open.reason", open.reason)?,
             person: check::name("open.person", open.person)?,
             role: check::name("open.role", open.role)?,
-            set_size: set_size("open.set_size", open.set_size)?,
+            set_size: match set_size("open.set_size", open.set_size)? {
+                0 => return Err(WireError::new("open.set_size", "must be at least 1")),
+                size => size,
+            },
             input_commitment: check::digest("open.input_commitment", &open.input_commitment)?,
         })
     }
@@ -313,7 +316,7 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_without_its_value() {
         type Spoil = fn(&mut pb::MatchOpen);
-        let cases: [(&str, Spoil); 16] = [
+        let cases: [(&str, Spoil); 18] = [
             ("open.transaction", |o| o.transaction = Bytes::from_static(b"CANARY")),
             ("open.transaction", |o| o.transaction = Bytes::from_static(&[0; 16])),
             ("open.agreement", |o| o.agreement = "CANARY agreement".into()),
@@ -330,7 +333,9 @@ mod tests {
             ("open.case_reference", |o| o.case_reference = "  ".into()),
             ("open.reason", |o| o.reason = "CANARY".repeat(200)),
             ("open.person", |o| o.person = String::new()),
+            ("open.reason", |o| o.reason = "CANARY\u{202e}".into()),
             ("open.set_size", |o| o.set_size = u64::MAX),
+            ("open.set_size", |o| o.set_size = 0),
             ("open.input_commitment", |o| o.input_commitment = Bytes::new()),
         ];
         for (field, spoil) in cases {

@@ -13,8 +13,9 @@
 //!
 //! `T` is the first 16 bytes of SHA-512 over a domain, the session id and the encoded element. In mode `hits` the evaluated elements
 //! come in the order of the blinded ones, so the initiator learns which of its own match. In mode `count` (PSI-CA, ePrint 2011/141)
-//! they come **sorted**: sorting by the value under the fresh secret `b` is a shuffle that no one can undo, and duplicates, which would
-//! turn a count into weights, cannot hide. Tokens are sorted for the same reason, so that positions say nothing across sessions.
+//! they come **sorted**: sorting by the value under the fresh secret `b` is a shuffle, and duplicates, which would turn a count into
+//! weights, cannot hide. Against an initiator that keeps to the protocol this hides which of its items match. One that deviates, by
+//! blinding items with keys of their own, can find out for more work; that is what agreements, minimum sizes and the log are for. Tokens are sorted for the same reason, so that positions say nothing across sessions.
 //! What is sorted is checked by the receiver.
 //!
 //! The smaller set is the table: when the initiator's is the smaller, evaluated elements come first and tokens stream by; otherwise the

@@ -1,6 +1,6 @@
 //! DH-PSI against the plain meaning: set intersection, whatever the chunking; and against a peer that lies.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
 
@@ -173,6 +173,20 @@ fn peer_that_lies_is_named() {
         finish(matcher, replies(&transcript, 3)).unwrap_err(),
         PeerMisbehaved::Duplicate
     );
+}
+
+#[test]
+fn repeated_answers_are_told_only_at_the_end() {
+    // the responder has one item, which the initiator holds too, and answers with each evaluated element twice
+    let (own, peer) = (elements(&(0..10).collect()), elements(&(0..1).collect()));
+    let (mut matcher, mut transcript) = run(Mode::Hits, &own, &peer, 4, 1);
+    for i in (0..10).step_by(2) {
+        transcript.evaluated[i + 1] = transcript.evaluated[i];
+    }
+    for reply in replies(&transcript, 2) {
+        matcher = matcher.receive(reply).expect("nothing before the end tells of a match");
+    }
+    assert_eq!(matcher.finish().unwrap_err(), PeerMisbehaved::Duplicate);
 }
 
 #[test]

@@ -12,13 +12,16 @@ use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_psi::{Item, Stored as StoredElement};
 use overlap_records::{Identifier, Kind, Record, Role, Visibility};
-use rocksdb::{DBRawIteratorWithThreadMode, IteratorMode, ReadOptions};
+use rocksdb::{
+    BottommostLevelCompaction, CompactOptions, DBRawIteratorWithThreadMode, IteratorMode, ReadOptions, WriteBatch,
+};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::{
     Inner, StoreError,
     keys::{self, Cf, TAG},
-    seal::Sealer,
+    seal::{Sealer, VersionKey},
     synced,
 };
 
@@ -36,6 +39,10 @@ pub struct DatasetInfo {
     pub profile: String,
     /// How many records it holds.
     pub records: u64,
+    /// How many of them take part in no query: those of visibility class `d`, and those that had expired when they were imported.
+    pub withheld: u64,
+    /// The day after which the first of the others expires; the dataset takes part in no query from then on.
+    pub expires: Option<Date>,
     /// Per kind: how many distinct items, and the digest of the set.
     pub kinds: BTreeMap<Kind, KindInfo>,
 }
@@ -77,7 +84,7 @@ pub(crate) struct Version {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     info: DatasetInfo,
-    key: Digest,
+    key: VersionKey,
 }
 
 /// The stored form of a record.
@@ -99,6 +106,11 @@ impl Dataset {
     /// The description.
     pub fn info(&self) -> &DatasetInfo {
         &self.version.info
+    }
+
+    /// Whether a record that takes part has expired.
+    pub fn has_expired(&self, today: Date) -> bool {
+        self.info().expires.is_some_and(|expires| expires < today)
     }
 
     /// How many distinct items of these kinds it holds.
@@ -144,11 +156,11 @@ struct Group {
 }
 
 impl Version {
-    pub(crate) fn new(inner: Arc<Inner>, info: DatasetInfo, key: &Digest) -> Result<Self, StoreError> {
+    pub(crate) fn new(inner: Arc<Inner>, info: DatasetInfo, key: &VersionKey) -> Result<Self, StoreError> {
         Ok(Self {
             inner,
             info,
-            sealer: Sealer::new(&key.0)?,
+            sealer: Sealer::new(key.as_bytes())?,
             superseded: AtomicBool::new(false),
         })
     }
@@ -403,28 +415,47 @@ pub(crate) fn load(inner: &Arc<Inner>) -> Result<BTreeMap<String, Arc<Version>>,
     Ok(datasets)
 }
 
-/// Makes a version the dataset's current one, durably and at once.
-pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &Digest) -> Result<(), StoreError> {
+/// Makes a version the dataset's current one, durably and at once. The key of the version before is still on disk until [`scrub`].
+pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &VersionKey) -> Result<(), StoreError> {
     let at = inner.keys.tag(b"dataset", info.name.as_bytes());
-    let plain = zeroize::Zeroizing::new(serde_json::to_vec(&Stored {
+    let stored = Stored {
         info: info.clone(),
-        key: *key,
-    })?);
+        key: key.clone(),
+    };
+    let plain = Zeroizing::new(serde_json::to_vec(&stored)?);
     let sealed = inner.keys.datasets().seal(Cf::Datasets, &at, &plain)?;
-    Ok(inner.db.put_cf_opt(inner.cf(Cf::Datasets)?, at, sealed, &synced())?)
+    let mut writes = WriteBatch::default();
+    writes.put_cf(inner.cf(Cf::Datasets)?, at, sealed);
+    writes.put_cf(inner.cf(Cf::Meta)?, keys::META_SCRUB, []);
+    Ok(inner.db.write_opt(writes, &synced())?)
 }
 
-/// Removes a dataset's description, and with it the key of its data, from the disk as well: a deleted value would otherwise stay in
-/// the write-ahead log and in older files.
+/// Removes a dataset's description, durably and at once. The key of its data is still on disk until [`scrub`].
 pub(crate) fn remove(inner: &Inner, name: &str) -> Result<(), StoreError> {
     let at = inner.keys.tag(b"dataset", name.as_bytes());
-    let datasets = inner.cf(Cf::Datasets)?;
-    inner.db.delete_cf_opt(datasets, at, &synced())?;
+    let mut writes = WriteBatch::default();
+    writes.delete_cf(inner.cf(Cf::Datasets)?, at);
+    writes.put_cf(inner.cf(Cf::Meta)?, keys::META_SCRUB, []);
+    Ok(inner.db.write_opt(writes, &synced())?)
+}
+
+/// Takes what was replaced or deleted off the disk: out of the write-ahead log by flushing, out of older files by compaction. Done after
+/// every change, and at start if a crash came between.
+pub(crate) fn scrub(inner: &Inner) -> Result<(), StoreError> {
+    let meta = inner.cf(Cf::Meta)?;
+    if inner.db.get_cf(meta, keys::META_SCRUB)?.is_none() {
+        return Ok(());
+    }
     for cf in Cf::ALL {
         inner.db.flush_cf(inner.cf(cf)?)?;
     }
-    inner.db.compact_range_cf(datasets, None::<&[u8]>, None::<&[u8]>);
-    Ok(())
+    let mut whole = CompactOptions::default();
+    // also the last level, which is otherwise left as it is
+    whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+    inner
+        .db
+        .compact_range_cf_opt(inner.cf(Cf::Datasets)?, None::<&[u8]>, None::<&[u8]>, &whole);
+    Ok(inner.db.delete_cf_opt(meta, keys::META_SCRUB, &synced())?)
 }
 
 fn clear(inner: &Inner, version: u64) -> Result<(), StoreError> {

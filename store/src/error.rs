@@ -32,6 +32,9 @@ pub enum StoreError {
     /// The log has no such open entry.
     #[error("the log has no open entry of that id")]
     NoSuchEntry,
+    /// The log has a query with this transaction id on this side already.
+    #[error("the transaction id was used before")]
+    TransactionTaken,
     /// The agreement's daily amount is used up.
     #[error("the daily amount of {limit} items is used up: {used} asked today")]
     QuotaExceeded {

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_psi::{Item, Stored};
-use overlap_records::{Kind, Profile, Record};
+use overlap_records::{Kind, Profile, Record, Visibility};
 use rayon::prelude::*;
 use ring::digest;
 use rocksdb::{WriteBatch, WriteOptions};
@@ -14,12 +14,14 @@ use crate::{
     Dataset, DatasetInfo, Store, StoreError,
     dataset::{self, KindInfo, Version},
     keys::{self, Cf},
+    seal::VersionKey,
     synced,
 };
 
 /// A record with its items and their group elements: the costly part of an import, made on any thread.
 pub struct Prepared {
     record: Record,
+    withheld: bool,
     items: Vec<(Kind, Item, Stored)>,
 }
 
@@ -27,17 +29,24 @@ pub struct Prepared {
 pub struct Import {
     store: Arc<Store>,
     version: Version,
-    key: Digest,
+    key: VersionKey,
     records: u32,
 }
 
 impl Prepared {
     /// Derives the items of records and hashes each to the group; a hundred records at a time make the batch worth its while.
-    pub fn batch(profile: &Profile, records: Vec<Record>) -> Vec<Self> {
+    ///
+    /// Records of visibility class `d` and records that expired before `today` get no items: they are kept, and take part in no query.
+    pub fn batch(profile: &Profile, records: Vec<Record>, today: Date) -> Vec<Self> {
         let items: Vec<Vec<(Kind, Item)>> = records
             .iter()
             .map(|record| {
-                let keys = record.identifiers.iter().flat_map(|identifier| identifier.match_keys());
+                let taking_part = if withheld(record, today) {
+                    &[][..]
+                } else {
+                    &record.identifiers
+                };
+                let keys = taking_part.iter().flat_map(|identifier| identifier.match_keys());
                 keys.map(|key| (key.kind(), dataset::item_of(profile.name(), &key)))
                     .collect()
             })
@@ -54,16 +63,24 @@ impl Prepared {
         records
             .into_iter()
             .zip(items)
-            .map(|(record, items)| Self { record, items })
+            .map(|(record, items)| Self {
+                withheld: withheld(&record, today),
+                record,
+                items,
+            })
             .collect()
     }
+}
+
+fn withheld(record: &Record, today: Date) -> bool {
+    record.visibility == Visibility::D || record.expires.is_some_and(|expires| expires < today)
 }
 
 impl Import {
     pub(crate) fn start(store: Arc<Store>, name: &str) -> Result<Self, StoreError> {
         let inner = Arc::clone(&store.inner);
         let number = {
-            let _one_at_a_time = store.lock();
+            let _one_at_a_time = store.write_lock();
             let meta = inner.cf(Cf::Meta)?;
             let last = match inner.db.get_cf(meta, keys::META_LAST_VERSION)? {
                 None => 0,
@@ -79,13 +96,15 @@ impl Import {
                 .put_cf_opt(meta, keys::META_LAST_VERSION, (last + 1).to_be_bytes(), &synced())?;
             last + 1
         };
-        let key = Digest(inner.keys.random_key()?);
+        let key = inner.keys.random_key()?;
         let info = DatasetInfo {
             name: name.to_owned(),
             version: number,
             created: Timestamp::UNIX_EPOCH,
             profile: String::new(),
             records: 0,
+            withheld: 0,
+            expires: None,
             kinds: BTreeMap::new(),
         };
         let version = Version::new(inner, info, &key)?;
@@ -114,6 +133,14 @@ impl Import {
             .ok()
             .and_then(|count| first.checked_add(count))
             .ok_or(StoreError::TooManyRecords { max: u32::MAX.into() })?;
+        let info = self.version.info_mut();
+        for prepared in batch {
+            match (prepared.withheld, prepared.record.expires) {
+                (true, _) => info.withheld += 1,
+                (false, Some(expires)) => info.expires = Some(info.expires.map_or(expires, |first| first.min(expires))),
+                (false, None) => {}
+            }
+        }
         let rows = batch
             .par_iter()
             .zip(first..self.records)
@@ -171,15 +198,17 @@ impl Import {
         info.kinds = kinds;
 
         let store = Arc::clone(&self.store);
-        let mut datasets = store.lock();
+        let _one_at_a_time = store.write_lock();
         dataset::publish(self.version.inner(), self.version.info(), &self.key)?;
         let Self { version, .. } = self;
         version.reinstate();
         let name = version.info().name.clone();
         let version = Arc::new(version);
-        if let Some(previous) = datasets.insert(name, Arc::clone(&version)) {
+        let previous = store.lock().insert(name, Arc::clone(&version));
+        if let Some(previous) = previous {
             previous.supersede();
         }
+        dataset::scrub(&store.inner)?;
         Ok(Dataset::new(version))
     }
 

@@ -1,5 +1,6 @@
 //! Every column family and every key encoding. Numbers are big endian, so that iteration is in their order.
 
+use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
@@ -9,6 +10,8 @@ pub(crate) const SCHEMA_VERSION: u32 = 1;
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
 /// Key of the data key's check value in [`Cf::Meta`].
 pub(crate) const META_KEY_CHECK: &[u8] = b"key-check";
+/// Key of the mark that a version's key was deleted and may still be on disk, in [`Cf::Meta`].
+pub(crate) const META_SCRUB: &[u8] = b"scrub";
 /// Key of the last dataset version number given out, in [`Cf::Meta`].
 pub(crate) const META_LAST_VERSION: &[u8] = b"last-version";
 
@@ -29,12 +32,14 @@ pub(crate) enum Cf {
     LogEntries,
     /// [`entry`] -> nothing: the entries without an end.
     LogOpen,
-    /// [`quota`] -> items asked on a day.
+    /// [`transaction`] -> id of the entry that opened it.
+    LogTransactions,
+    /// [`quota`] -> sealed count of items asked on a day.
     Quota,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -42,6 +47,7 @@ impl Cf {
         Self::Log,
         Self::LogEntries,
         Self::LogOpen,
+        Self::LogTransactions,
         Self::Quota,
     ];
 
@@ -54,6 +60,7 @@ impl Cf {
             Self::Log => "log",
             Self::LogEntries => "log-entries",
             Self::LogOpen => "log-open",
+            Self::LogTransactions => "log-transactions",
             Self::Quota => "quota",
         }
     }
@@ -123,10 +130,22 @@ pub(crate) fn entry(id: Uuid) -> [u8; 16] {
     id.into_bytes()
 }
 
-/// `agreement tag ‖ days since 1970-01-01`.
-pub(crate) fn quota(agreement: [u8; TAG], day: u32) -> [u8; TAG + 4] {
+/// `side ‖ transaction`: an agency may be asker and holder of queries, never twice of one.
+pub(crate) fn transaction(side: Side, transaction: Uuid) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[0] = match side {
+        Side::Asker => 0,
+        Side::Holder => 1,
+        Side::Witness => 2,
+    };
+    key[1..].copy_from_slice(transaction.as_bytes());
+    key
+}
+
+/// `account tag ‖ days since 1970-01-01`.
+pub(crate) fn quota(account: [u8; TAG], day: u32) -> [u8; TAG + 4] {
     let mut key = [0; TAG + 4];
-    key[..TAG].copy_from_slice(&agreement);
+    key[..TAG].copy_from_slice(&account);
     key[TAG..].copy_from_slice(&day.to_be_bytes());
     key
 }

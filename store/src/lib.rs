@@ -39,7 +39,10 @@ const WRITE_BUFFER: usize = 8 << 20;
 /// An open store. Cheap to share behind an [`Arc`].
 pub struct Store {
     inner: Arc<Inner>,
+    /// Held for moments only: authorisation reads it on every query.
     datasets: Mutex<BTreeMap<String, Arc<Version>>>,
+    /// Held while descriptions of datasets are written, one writer at a time.
+    writing: Mutex<()>,
     log: Log,
 }
 
@@ -61,11 +64,13 @@ impl Store {
         });
         inner.check_schema()?;
         inner.check_key()?;
+        dataset::scrub(&inner)?;
         let datasets = dataset::load(&inner)?;
         let log = Log::open(Arc::clone(&inner))?;
         Ok(Self {
             inner,
             datasets: Mutex::new(datasets),
+            writing: Mutex::new(()),
             log,
         })
     }
@@ -96,21 +101,27 @@ impl Store {
         Import::start(Arc::clone(self), name)
     }
 
-    /// Erases a dataset: its key first, then its data, once no query holds it. Returns what was erased.
+    /// Erases a version of a dataset if it still is the current one: its key first, then its data, once no query holds it. Returns what
+    /// was erased.
     ///
     /// # Errors
     /// [`StoreError::Rocks`].
-    pub fn erase(&self, name: &str) -> Result<Option<DatasetInfo>, StoreError> {
-        let mut datasets = self.lock();
-        let Some(version) = datasets.get(name) else {
+    pub fn erase(&self, name: &str, version: u64) -> Result<Option<DatasetInfo>, StoreError> {
+        let _one_at_a_time = self.write_lock();
+        if self.dataset(name).is_none_or(|held| held.info().version != version) {
             return Ok(None);
-        };
-        let info = version.info().clone();
-        dataset::remove(&self.inner, name)?;
-        if let Some(version) = datasets.remove(name) {
-            version.supersede();
         }
-        Ok(Some(info))
+        dataset::remove(&self.inner, name)?;
+        let erased = self.lock().remove(name);
+        dataset::scrub(&self.inner)?;
+        Ok(erased.map(|version| {
+            version.supersede();
+            version.info().clone()
+        }))
+    }
+
+    fn write_lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Version>>> {

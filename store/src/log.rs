@@ -19,11 +19,11 @@ pub struct Log {
     next: Mutex<u64>,
 }
 
-/// What an entry draws from an agreement's daily amount, in the same write.
+/// What an entry draws from a daily amount of an agreement, in the same write.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// The agreement.
-    pub agreement: Digest,
+    /// Whose amount: one per agreement, asker, holder and dataset.
+    pub account: Digest,
     /// Days since 1970-01-01, UTC.
     pub day: u32,
     /// Items asked.
@@ -61,12 +61,20 @@ impl Log {
     /// Writes an entry's opening; draws from the quota in the same write, or refuses when it is used up.
     ///
     /// # Errors
-    /// [`StoreError::QuotaExceeded`], [`StoreError::Rocks`], [`StoreError::Crypto`].
+    /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
         self.append(|writes, index| {
             if let Some(quota) = quota {
                 self.draw(writes, &quota)?;
             }
+            let (transactions, key) = (
+                self.inner.cf(Cf::LogTransactions)?,
+                keys::transaction(entry.side, entry.transaction),
+            );
+            if self.inner.db.get_cf(transactions, key)?.is_some() {
+                return Err(StoreError::TransactionTaken);
+            }
+            writes.put_cf(transactions, key, keys::entry(entry.id));
             self.put(writes, index, &Event::Opened(Box::new(entry.clone())))?;
             writes.put_cf(
                 self.inner.cf(Cf::LogEntries)?,
@@ -213,14 +221,18 @@ impl Log {
 
     fn draw(&self, writes: &mut WriteBatch, quota: &Quota) -> Result<(), StoreError> {
         let cf = self.inner.cf(Cf::Quota)?;
-        let key = keys::quota(self.inner.keys.tag(b"quota", &quota.agreement.0), quota.day);
+        let key = keys::quota(self.inner.keys.tag(b"quota", &quota.account.0), quota.day);
         let used = match self.inner.db.get_cf(cf, key)? {
             None => 0,
-            Some(bytes) => parse_index(&bytes)?,
+            Some(sealed) => parse_index(&self.inner.keys.log().open(Cf::Quota, &key, &sealed)?)?,
         };
         match used.checked_add(quota.items) {
             Some(total) if total <= quota.limit => {
-                writes.put_cf(cf, key, total.to_be_bytes());
+                writes.put_cf(
+                    cf,
+                    key,
+                    self.inner.keys.log().seal(Cf::Quota, &key, &total.to_be_bytes())?,
+                );
                 Ok(())
             }
             _ => Err(StoreError::QuotaExceeded {

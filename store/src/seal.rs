@@ -5,6 +5,7 @@ use ring::{
     hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
+use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
@@ -20,6 +21,17 @@ pub struct DataKey([u8; 32]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a data key is 64 hexadecimal digits; make one with `overlap pki data-key`")]
 pub struct BadKey;
+
+/// The key of one dataset version's data, random; erased with its description. Wiped when dropped, prints nothing.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+pub(crate) struct VersionKey([u8; 32]);
+
+impl VersionKey {
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 /// The keys of an open store.
 pub(crate) struct Keys {
@@ -106,9 +118,9 @@ impl Keys {
         &self.log
     }
 
-    pub(crate) fn random_key(&self) -> Result<[u8; 32], StoreError> {
-        let mut key = [0; 32];
-        self.random.fill(&mut key).map_err(|_| StoreError::Crypto)?;
+    pub(crate) fn random_key(&self) -> Result<VersionKey, StoreError> {
+        let mut key = VersionKey([0; 32]);
+        self.random.fill(&mut key.0).map_err(|_| StoreError::Crypto)?;
         Ok(key)
     }
 }

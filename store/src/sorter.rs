@@ -10,7 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rayon::prelude::*;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand::{SecureRandom, SystemRandom},
@@ -104,7 +103,7 @@ impl<const N: usize> SealedSorter<N> {
     /// # Errors
     /// [`StoreError::Spill`], [`StoreError::Crypto`].
     pub fn finish(mut self) -> Result<Sorted<N>, StoreError> {
-        self.values.par_sort_unstable();
+        self.values.sort_unstable();
         Ok(Sorted {
             values: self.values,
             spill: self.spill,
@@ -116,7 +115,7 @@ impl<const N: usize> SealedSorter<N> {
         if self.values.is_empty() {
             return Ok(());
         }
-        self.values.par_sort_unstable();
+        self.values.sort_unstable();
         let spill = match &mut self.spill {
             Some(spill) => spill,
             none => none.insert(Spill::create(&self.directory)?),

@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{
+    Timestamp,
+    civil::{Date, date},
+};
 use overlap_audit::{Closing, Digest, Entry, Operation, Outcome, Side};
 use overlap_psi::Stored;
 use overlap_records::{Hints, Identifier, Kind, Profile, Record, Role, Visibility};
@@ -12,6 +15,7 @@ use overlap_store::{DataKey, Dataset, Filter, Prepared, Quota, Store, StoreError
 use uuid::Uuid;
 
 const PROFILE: Profile = Profile::EU_THB_1;
+const TODAY: Date = date(2026, 6, 1);
 
 fn key(digit: char) -> DataKey {
     DataKey::from_hex(&digit.to_string().repeat(64)).unwrap()
@@ -38,7 +42,7 @@ fn record(reference: &str, phones: &[u32]) -> Record {
 
 fn import(store: &Arc<Store>, records: Vec<Record>) -> Dataset {
     let mut import = store.import("cases").unwrap();
-    import.add(&Prepared::batch(&PROFILE, records)).unwrap();
+    import.add(&Prepared::batch(&PROFILE, records, TODAY)).unwrap();
     import.commit(&PROFILE, Timestamp::UNIX_EPOCH).unwrap()
 }
 
@@ -85,12 +89,14 @@ fn a_version_is_all_or_nothing_and_survives_reopening() {
         let store = open(directory.path());
         let dataset = import(&store, vec![record("a", &[1, 2])]);
         let mut cut = store.import("cases").unwrap();
-        cut.add(&Prepared::batch(&PROFILE, vec![record("b", &[3])])).unwrap();
+        cut.add(&Prepared::batch(&PROFILE, vec![record("b", &[3])], TODAY))
+            .unwrap();
         drop(cut);
         assert_eq!(store.dataset("cases").unwrap().info(), dataset.info());
         // one that is never dropped, as after kill -9
         let mut lost = store.import("cases").unwrap();
-        lost.add(&Prepared::batch(&PROFILE, vec![record("c", &[4])])).unwrap();
+        lost.add(&Prepared::batch(&PROFILE, vec![record("c", &[4])], TODAY))
+            .unwrap();
         std::mem::forget(lost);
         elements(&dataset)
     };
@@ -121,13 +127,50 @@ fn a_query_keeps_the_version_that_it_began_with() {
     let new = import(&store, vec![record("a", &[3])]);
     assert_eq!(elements(&old).len(), 2, "still readable");
     assert_eq!(elements(&new).len(), 1);
-    assert_eq!(store.erase("cases").unwrap().unwrap().version, new.info().version);
+    assert_eq!(
+        store.erase("cases", new.info().version).unwrap().unwrap().version,
+        new.info().version
+    );
     assert!(store.dataset("cases").is_none());
-    assert!(store.erase("cases").unwrap().is_none());
+    assert!(store.erase("cases", new.info().version).unwrap().is_none());
     assert_eq!(elements(&new).len(), 1, "readable for whoever holds it");
     drop((old, new));
     drop(store);
     assert!(open(directory.path()).datasets().is_empty());
+}
+
+#[test]
+fn what_may_not_be_compared_is_withheld() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let mut informant = record("d", &[1]);
+    informant.visibility = Visibility::D;
+    let mut expired = record("old", &[2]);
+    expired.expires = Some(date(2026, 5, 31));
+    let mut lasting = record("new", &[3]);
+    lasting.expires = Some(TODAY);
+    let dataset = import(&store, vec![informant, expired, lasting, record("open", &[4])]);
+    assert_eq!(dataset.items(&[Kind::Phone]), 2);
+    assert_eq!((dataset.info().records, dataset.info().withheld), (4, 2));
+    assert!(!dataset.has_expired(TODAY));
+    assert!(
+        dataset.has_expired(date(2026, 6, 2)),
+        "the last day is the record's own"
+    );
+}
+
+#[test]
+fn a_transaction_is_opened_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.log().open_entry(&entry(Uuid::from_u128(1)), None).unwrap();
+    assert!(matches!(
+        store.log().open_entry(&entry(Uuid::from_u128(1)), None),
+        Err(StoreError::TransactionTaken)
+    ));
+    let mut other_side = entry(Uuid::from_u128(1));
+    other_side.side = Side::Holder;
+    store.log().open_entry(&other_side, None).unwrap();
 }
 
 #[test]
@@ -216,7 +259,7 @@ fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
     let quota = |items, day| {
         Some(Quota {
-            agreement: Digest([1; 32]),
+            account: Digest([1; 32]),
             day,
             items,
             limit: 10,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use overlap_audit::Entry;
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_records::Kind;
@@ -109,6 +109,13 @@ impl Ask<'_> {
 }
 
 pub(super) fn check_size(set_size: u64, grant: &Grant) -> Result<(), NodeError> {
+    if set_size < grant.min_set_size {
+        let message = format!(
+            "a set of {set_size} items is smaller than the {} that the agreement asks for",
+            grant.min_set_size
+        );
+        return Err(NodeError::limit("min_set_size", message));
+    }
     if set_size <= grant.max_set_size {
         return Ok(());
     }
@@ -119,7 +126,14 @@ pub(super) fn check_size(set_size: u64, grant: &Grant) -> Result<(), NodeError> 
     Err(NodeError::limit("max_set_size", message))
 }
 
-pub(super) fn check_dataset(dataset: &Dataset, agreement: &Agreement) -> Result<(), NodeError> {
+pub(super) fn check_dataset(dataset: &Dataset, agreement: &Agreement, now: Timestamp) -> Result<(), NodeError> {
+    if dataset.has_expired(TimeZone::UTC.to_datetime(now).date()) {
+        let message = format!(
+            "dataset {} holds records that have expired: its agency has to import it again",
+            dataset.info().name
+        );
+        return Err(NodeError::refused(Reason::DatasetExpired, message));
+    }
     let (have, want) = (&dataset.info().profile, agreement.profile.name());
     if have == want {
         return Ok(());
@@ -141,17 +155,17 @@ pub(super) fn cite(entry: &mut Entry, agreement: &Agreement, asker: &str) {
 }
 
 pub(super) fn quota(agreement: &Agreement, grant: &Grant, items: u64, now: Timestamp) -> Quota {
-    // asker and holder are part of the key: each pair of a shared agreement has an amount of its own
-    let key = sha256(
+    // by id, so that a new edition of an agreement does not start the day anew; each pair of a shared one has an amount of its own
+    let account = sha256(
         format!(
             "{} {} {} {}",
-            agreement.hash, grant.asker.id, grant.holder.id, grant.dataset
+            agreement.id, grant.asker.id, grant.holder.id, grant.dataset
         )
         .as_bytes(),
     );
     let day = u32::try_from(now.as_second().div_euclid(86_400)).unwrap_or_default();
     Quota {
-        agreement: key,
+        account,
         day,
         items,
         limit: grant.items_per_day,

@@ -8,6 +8,7 @@ use overlap_proto::{
     fault::Reason,
     pb::peer as pb,
     peer::{self, Response},
+    plain,
 };
 use overlap_psi::{
     PeerMisbehaved, Stored,
@@ -61,7 +62,6 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
     ) -> Result<(Outcome, Answer), NodeError> {
         (self.progress)(opened, Progress::Admitted);
         let permitted = opened.terms();
-        let _session = node.session_with(&permitted.peer.id)?;
         let tls = node.tls.dial.load_full();
         let Dialled {
             mut client,
@@ -106,11 +106,12 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             permitted.peer.name.clone(),
         ));
 
+        let open_size = permitted.opening.set_size;
         let mut worked = None;
         loop {
             let reply = match incoming.next().await {
                 Ok(Some(Response::Reply(reply))) => reply,
-                Ok(Some(Response::Working(done))) if worked < Some(done) && done <= peer_size => {
+                Ok(Some(Response::Working(done))) if worked < Some(done) && done <= peer_size + open_size => {
                     worked = Some(done);
                     continue;
                 }
@@ -230,18 +231,18 @@ impl Incoming {
             Some(Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable) => {
                 NodeError::Unreachable {
                     peer,
-                    why: status.message().to_owned(),
+                    why: plain(status.message()),
                 }
             }
             Some(_) => NodeError::PeerRefused {
                 peer,
-                message: status.message().to_owned(),
+                message: plain(status.message()),
             },
             // a status that the gRPC library made
             None if status.code() == Code::OutOfRange => NodeError::of_stream(&peer, status),
             None => NodeError::Unreachable {
                 peer,
-                why: dial::cause(status),
+                why: plain(&dial::cause(status)),
             },
         }
     }

@@ -1,6 +1,12 @@
 //! The holder's part of a match.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use overlap_audit::Outcome;
 use overlap_proto::{
@@ -28,6 +34,9 @@ use crate::{
 /// Messages towards the asker that wait for the network.
 pub(crate) type Replies = mpsc::Sender<Result<pb::MatchResponse, Status>>;
 
+/// How often an asker that waits hears that the holder is at work.
+const BETWEEN: Duration = Duration::from_secs(1);
+
 /// Answers one match.
 pub(crate) struct Hold<S> {
     /// The asker's messages after the opening.
@@ -54,19 +63,22 @@ where
             idle: node.config.limits.idle_stream,
             requests: self.requests,
             replies: self.replies,
+            steps: 0,
+            handed: Arc::default(),
         };
         work.reply(Response::Accepted(own_size)).await?;
-        match terms.first() {
-            First::Evaluated => {
-                work.evaluate(terms, evaluator).await?;
-                work.tokens(opened, own_size, tokeniser).await?;
+        let answered = work.answer(opened, terms, own_size, evaluator, tokeniser).await;
+        // what was supplied is logged however the session ended
+        finding.output_count = Some(work.handed.load(Ordering::Relaxed));
+        answered?;
+        // Everything is out: from here on an asker that hangs up or is silent cannot make it look as if nothing had been supplied.
+        finding.remark = match work.expect_end(terms).await {
+            Ok(()) => None,
+            Err(ended @ (NodeError::PeerHungUp { .. } | NodeError::PeerIdle { .. })) => {
+                Some(format!("all was handed over; then {ended}"))
             }
-            First::Tokens => {
-                work.tokens(opened, own_size, tokeniser).await?;
-                work.evaluate(terms, evaluator).await?;
-            }
-        }
-        work.expect_end(terms).await?;
+            Err(error) => return Err(error),
+        };
         Ok((Outcome::Done, ()))
     }
 }
@@ -77,9 +89,33 @@ struct Work<S> {
     idle: Duration,
     requests: S,
     replies: Replies,
+    /// Items of both sets done, as `Working` tells.
+    steps: u64,
+    /// Tokens of the own set that were handed to the network.
+    handed: Arc<AtomicU64>,
 }
 
 impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
+    async fn answer(
+        &mut self,
+        opened: &Opened,
+        terms: Terms,
+        own_size: u64,
+        evaluator: Evaluator,
+        tokeniser: Tokeniser,
+    ) -> Result<(), NodeError> {
+        match terms.first() {
+            First::Evaluated => {
+                self.evaluate(terms, evaluator).await?;
+                self.tokens(opened, own_size, tokeniser).await
+            }
+            First::Tokens => {
+                self.tokens(opened, own_size, tokeniser).await?;
+                self.evaluate(terms, evaluator).await
+            }
+        }
+    }
+
     /// Evaluates what the asker blinded: in mode `hits` chunk by chunk, in mode `count` sorted once all of it is here.
     async fn evaluate(&mut self, terms: Terms, mut evaluator: Evaluator) -> Result<(), NodeError> {
         let mut sorter = match terms.mode() {
@@ -88,6 +124,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
                 &spill_directory(&self.node).map_err(StoreError::Spill)?,
             )),
         };
+        let mut told = Instant::now();
         while !evaluator.is_complete() {
             let Some(blinded) = self.next().await? else {
                 return evaluator.finish().map_err(|source| self.misbehaved(source));
@@ -99,6 +136,11 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
                 .await?
                 .map_err(|source| self.misbehaved(source))?;
             evaluator = next;
+            self.steps += evaluated.len() as u64;
+            if sorter.is_some() && told.elapsed() >= BETWEEN {
+                told = Instant::now();
+                self.reply(Response::Working(self.steps)).await?;
+            }
             sorter = match sorter {
                 None => {
                     self.reply(Response::Reply(Reply::Evaluated(evaluated))).await?;
@@ -118,17 +160,17 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
 
     /// Makes tokens of the own set, sorts all of them, sends them.
     async fn tokens(&mut self, opened: &Opened, own_size: u64, mut tokeniser: Tokeniser) -> Result<(), NodeError> {
-        const BETWEEN: Duration = Duration::from_secs(1);
         let permitted = opened.terms();
         let (dataset, kinds) = (permitted.dataset.clone(), permitted.kinds.clone());
         let pool: Pool = self.node.pool.clone();
         let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
         let directory = spill_directory(&self.node).map_err(StoreError::Spill)?;
+        let before = self.steps;
         let sorter = blocking(move || {
             let mut sorter = SealedSorter::<16>::new(&directory);
             let mut elements = dataset.elements(&kinds);
             let mut done = 0u64;
-            let mut told = std::time::Instant::now();
+            let mut told = Instant::now();
             loop {
                 let chunk: Vec<Stored> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
@@ -141,14 +183,15 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
                 sorter.push(&tokens)?;
                 done += chunk.len() as u64;
                 if told.elapsed() >= BETWEEN && done < own_size {
-                    told = std::time::Instant::now();
-                    send_blocking(&replies, Ok(Response::Working(done).into()), Some(idle), &peer)?;
+                    told = Instant::now();
+                    send_blocking(&replies, Ok(Response::Working(before + done).into()), Some(idle), &peer)?;
                 }
             }
             tokeniser.finish().map_err(|misuse| misuse_of(&misuse))?;
             Ok::<_, NodeError>(sorter)
         })
         .await??;
+        self.steps += own_size;
         self.send_sorted(sorter, Reply::Tokens, None).await
     }
 
@@ -160,6 +203,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         equal: Option<PeerMisbehaved>,
     ) -> Result<(), NodeError> {
         let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
+        let handed = Arc::clone(&self.handed);
         blocking(move || {
             let mut sorted = sorter.finish()?;
             if let Some(source) = equal
@@ -172,6 +216,9 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
                 let chunk: Vec<[u8; N]> = values.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
                     return Ok(());
+                }
+                if equal.is_none() {
+                    handed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                 }
                 send_blocking(&replies, Ok(Response::Reply(reply(chunk)).into()), Some(idle), &peer)?;
             }

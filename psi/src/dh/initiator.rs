@@ -150,6 +150,13 @@ impl Matcher {
         for stream in [&self.evaluated, &self.tokens] {
             stream.complete()?;
         }
+        // One token, one own item: more are answers that repeat an element. Told only now that the peer has sent all it will: a session
+        // that broke off at a match would tell the peer of it.
+        if let Table::Peer(tokens) = &self.table
+            && self.matched.len() > tokens.len()
+        {
+            return Err(PeerMisbehaved::Duplicate);
+        }
         self.matched.par_sort_unstable();
         Ok(match self.terms.mode {
             Mode::Hits => Matched::Hits(self.matched),
@@ -188,10 +195,6 @@ impl Matcher {
                     own.filter(|(token, _)| tokens.binary_search(token).is_ok())
                         .map(|(_, position)| position),
                 );
-                // one token, one own item: more would be answers that repeat an element
-                if self.matched.len() > tokens.len() {
-                    return Err(PeerMisbehaved::Duplicate);
-                }
             }
         }
         Ok(self)
