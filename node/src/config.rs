@@ -1,16 +1,18 @@
 //! The configuration: read as it is written, then checked into what the rest of the node uses.
 
+mod limits;
+
+pub(crate) use limits::Limits;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use overlap_audit::Digest;
-use overlap_proto::MAX_MESSAGE;
 use overlap_store::{BadKey, DataKey};
 use serde::{Deserialize, Serialize};
 
@@ -69,33 +71,6 @@ pub(crate) enum Role {
     Coordinator,
     Functionary,
     Auditor,
-}
-
-/// The limits of the node; each names itself when it is reached.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
-    /// Bytes of a message.
-    pub(crate) message_bytes: usize,
-    /// HTTP/2 streams per connection.
-    pub(crate) streams_per_peer: u32,
-    /// Sessions under way per peer.
-    pub(crate) sessions_per_peer: usize,
-    /// Connections at once, per port.
-    pub(crate) connections: usize,
-    /// Connections at once per certified identity.
-    pub(crate) connections_per_caller: usize,
-    /// TLS handshakes at once per address: strangers wait in line behind their own.
-    pub(crate) handshakes_per_address: usize,
-    #[serde(with = "humantime_serde")]
-    pub(crate) connect: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(crate) idle_stream: Duration,
-    /// A whole session, however steadily it goes on.
-    #[serde(with = "humantime_serde")]
-    pub(crate) session: Duration,
-    #[serde(with = "humantime_serde")]
-    pub(crate) drain: Duration,
 }
 
 /// How to log.
@@ -322,44 +297,6 @@ impl Config {
             }
         }
         Ok(())
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            message_bytes: MAX_MESSAGE,
-            streams_per_peer: 32,
-            sessions_per_peer: 8,
-            connections: 256,
-            connections_per_caller: 64,
-            handshakes_per_address: 32,
-            connect: Duration::from_secs(5),
-            idle_stream: Duration::from_secs(60),
-            session: Duration::from_secs(4 * 3600),
-            drain: Duration::from_secs(30),
-        }
-    }
-}
-
-impl Limits {
-    fn check(self) -> Result<Self, (&'static str, &'static str)> {
-        const MUST: &str = "must be at least 1";
-        /// Room for a chunk of elements or a batch of records, with all that is around them.
-        const LEAST_MESSAGE: usize = 512 << 10;
-        const LONG: &str = "must be longer than nothing";
-        match &self {
-            l if l.message_bytes < LEAST_MESSAGE => Err(("limits.message_bytes", "must be at least 524288")),
-            l if l.streams_per_peer == 0 => Err(("limits.streams_per_peer", MUST)),
-            l if l.sessions_per_peer == 0 => Err(("limits.sessions_per_peer", MUST)),
-            l if l.connections_per_caller == 0 => Err(("limits.connections_per_caller", MUST)),
-            l if l.handshakes_per_address == 0 => Err(("limits.handshakes_per_address", MUST)),
-            l if l.connections == 0 => Err(("limits.connections", MUST)),
-            l if l.connect.is_zero() => Err(("limits.connect", LONG)),
-            l if l.session.is_zero() => Err(("limits.session", LONG)),
-            l if l.idle_stream.is_zero() => Err(("limits.idle_stream", LONG)),
-            _ => Ok(self),
-        }
     }
 }
 

@@ -83,7 +83,7 @@ words! {
     Document = "document",
     /// Dutch citizen service number (Wet algemene bepalingen burgerservicenummer).
     Bsn = "bsn",
-    /// Names and birth date: gives candidates, not hits.
+    /// Names and birth date, compared as one exact key: people who share both are told apart by a person, not here.
     Person = "person",
 }
 

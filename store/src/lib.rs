@@ -1,6 +1,6 @@
 //! What a node keeps, in RocksDB: datasets and the log.
 //!
-//! Values are sealed with AES-256-GCM; keys that would say something are HMACs. The API is synchronous: call it from a blocking thread.
+//! Values that say something are sealed with AES-256-GCM, and keys that would are HMACs; ids, indexes and marks stay plain. The API is synchronous: call it from a blocking thread.
 //! Every write that an answer depends on is synced before it returns.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

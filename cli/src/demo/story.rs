@@ -179,8 +179,9 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, Im
             matching::print(output.writer(), &entry.result, SHOWN_HITS).map_err(Failure::internal)?;
         }
         output.say(format!(
-            "{} learned the {} above; {} learned only that {} items were compared. Over the wire went {} and {} bytes: curve points\n\
-             under keys that were made for this one session and are gone. No name, no number, no hash of one left either agency.\n",
+            "{} learned the {} above; {} learned who asked and why, and that {} items were compared. Over the wire went {} and {}\n\
+             bytes: curve points under keys that were made for this one session and are gone. No name, no number, no hash of one left\n\
+             either agency.\n",
             entry.asker,
             if mode == "hits" { "hits" } else { "number" },
             entry.holder,
