@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -225,16 +226,32 @@ items_per_day = {}
     /// Imports a CSV text with the columns `ref;phone;email;born;given;family;document` (any subset) into dataset `cases`.
     pub fn import(&self, agency: &str, csv: &str) -> Value {
         let (file, mapping) = self.write_export(agency, csv);
+        self.import_file(agency, "operator", &file, &mapping, &["--json"])
+            .json()
+    }
+
+    /// Imports a file into dataset `cases`.
+    pub fn import_file(&self, agency: &str, user: &str, file: &Path, mapping: &Path, more: &[&str]) -> Ran {
         let arguments = [
             "dataset",
             "import",
-            text(&file),
+            text(file),
             "--dataset",
             "cases",
             "--mapping",
-            text(&mapping),
+            text(mapping),
         ];
-        self.json(agency, "operator", &arguments)
+        self.run(agency, user, &[&arguments[..], more].concat())
+    }
+
+    /// Gives an agency's node the federation's newest revocation list, and waits until it was read.
+    pub fn publish_crl(&self, agency: &str) {
+        let agency = self.agency(agency);
+        fs::copy(self.path("federation/ca.crl"), agency.file("federation-ca.crl")).unwrap();
+        agency.signal(Signal::HUP);
+        while !agency.log().contains("were read again") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Writes a CSV text and a mapping for the columns that it has.

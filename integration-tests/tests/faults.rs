@@ -124,17 +124,8 @@ fn a_link_cut_in_the_middle() {
 fn an_import_killed_in_the_middle_leaves_the_version_before() {
     let mut world = World::of_two(&export(50), &export(50));
     let (file, mapping) = world.write_export("kmar", &export(60_000));
-    let arguments = [
-        "dataset",
-        "import",
-        file.to_str().unwrap(),
-        "--dataset",
-        "cases",
-        "--mapping",
-        mapping.to_str().unwrap(),
-    ];
     thread::scope(|scope| {
-        let importing = scope.spawn(|| world.run("kmar", "operator", &arguments));
+        let importing = scope.spawn(|| world.import_file("kmar", "operator", &file, &mapping, &[]));
         wait_for("the import is under way", || {
             world.json("kmar", "operator", &["status"])["open_entries"] == 1
         });

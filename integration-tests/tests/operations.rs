@@ -112,18 +112,13 @@ fn nothing_personal_in_traces_errors_or_on_disk() {
         world.start(name);
         let (file, mapping) = world.write_export(name, CSV);
         let rejects = world.agency(name).file("rejects.csv");
-        let arguments = [
-            "dataset",
-            "import",
-            file.to_str().unwrap(),
-            "--dataset",
-            "cases",
-            "--mapping",
-            mapping.to_str().unwrap(),
-            "--rejects",
-            rejects.to_str().unwrap(),
-        ];
-        let ran = world.run(name, "operator", &arguments);
+        let ran = world.import_file(
+            name,
+            "operator",
+            &file,
+            &mapping,
+            &["--rejects", rejects.to_str().unwrap()],
+        );
         assert_eq!(ran.code, 0, "{ran:?}");
         assert_no_canary("import", format!("{}{}", ran.stdout, ran.stderr).as_bytes());
         assert_no_canary("rejects", &fs::read(&rejects).unwrap());
@@ -257,18 +252,7 @@ fn what_is_wrong_with_an_export_is_told_by_file_row_and_column() {
     );
 
     let (file, mapping) = world.write_export("politie", "ref;phone\na;06-10000001\n");
-    let import = |file: &Path, mapping: &Path| {
-        let arguments = [
-            "dataset",
-            "import",
-            file.to_str().unwrap(),
-            "--dataset",
-            "x",
-            "--mapping",
-            mapping.to_str().unwrap(),
-        ];
-        world.run("politie", "operator", &arguments)
-    };
+    let import = |file: &Path, mapping: &Path| world.import_file("politie", "operator", file, mapping, &[]);
     fs::write(
         &mapping,
         "[record]\nreference = \"zaak\"\n[[identifier]]\nkind = \"phone\"\ncolumns = [\"phone\"]\n",

@@ -5,7 +5,6 @@
 use std::fs;
 
 use overlap_integration_tests::{Agreement, HostileAsker, Ran, World};
-use rustix::process::Signal;
 
 const CSV: &str = "ref;phone;email\na;06-10000001;a@example.org\nb;06-10000002;\n";
 
@@ -309,12 +308,7 @@ fn a_revoked_certificate_is_refused_without_a_restart() {
         federation.to_str().unwrap(),
         certificate.to_str().unwrap(),
     ]);
-    let kmar = world.agency("kmar");
-    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
-    kmar.signal(Signal::HUP);
-    while !kmar.log().contains("were read again") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    world.publish_crl("kmar");
     let ran = world.ask("hits", &[]);
     assert_eq!(ran.code, 4, "{ran:?}");
     assert!(
@@ -340,12 +334,7 @@ async fn a_connection_that_is_up_does_not_outlive_a_revocation() {
         federation.to_str().unwrap(),
         certificate.to_str().unwrap(),
     ]);
-    let kmar = world.agency("kmar");
-    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
-    kmar.signal(Signal::HUP);
-    while !kmar.log().contains("were read again") {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    world.publish_crl("kmar");
     let (_, after) = politie.play(vec![], None).await;
     assert!(after.unwrap().message().contains("the certificate shown is revoked"));
 }
@@ -361,16 +350,10 @@ fn records_that_may_not_be_compared_are_not() {
             .unwrap()
             .replace("[record]", &format!("[record]\n{record}"));
         fs::write(&mapping, toml).unwrap();
-        let arguments = [
-            "dataset",
-            "import",
-            file.to_str().unwrap(),
-            "--dataset",
-            "cases",
-            "--mapping",
-            mapping.to_str().unwrap(),
-        ];
-        world.json("kmar", "operator", &arguments)["dataset"].clone()
+        world
+            .import_file("kmar", "operator", &file, &mapping, &["--json"])
+            .json()["dataset"]
+            .clone()
     };
     let today = jiff::tz::TimeZone::UTC
         .to_datetime(jiff::Timestamp::now())
@@ -401,12 +384,7 @@ fn an_expired_revocation_list_refuses_everybody() {
         "2025-02-01T00:00:00Z",
     ];
     world.pki(&[&["crl", "--ca", federation.to_str().unwrap()][..], &times].concat());
-    let kmar = world.agency("kmar");
-    fs::copy(federation.join("ca.crl"), kmar.file("federation-ca.crl")).unwrap();
-    kmar.signal(Signal::HUP);
-    while !kmar.log().contains("were read again") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    world.publish_crl("kmar");
     assert_eq!(world.ask("hits", &[]).code, 4);
     let refused = world
         .entries("kmar")

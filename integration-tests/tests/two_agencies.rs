@@ -139,16 +139,7 @@ fn datasets_are_replaced_whole_and_erased() {
 
     // an export that breaks off leaves the version before it in force
     let (file, mapping) = world.write_export("kmar", "ref;phone;email\na;06-10000001;\nb;06-10000002\n");
-    let arguments = [
-        "dataset",
-        "import",
-        file.to_str().unwrap(),
-        "--dataset",
-        "cases",
-        "--mapping",
-        mapping.to_str().unwrap(),
-    ];
-    let ran = world.run("kmar", "operator", &arguments);
+    let ran = world.import_file("kmar", "operator", &file, &mapping, &[]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(
         ran.stderr.contains("row 3") && ran.stderr.contains("export.csv"),
