@@ -162,14 +162,7 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
             "input commitment",
             entry.input.as_ref().map(|input| input.digest.to_string()),
         ),
-        (
-            if entry.side == overlap_audit::Side::Asker {
-                "items found"
-            } else {
-                "items supplied"
-            },
-            closing.and_then(|closing| number(closing.output_count)),
-        ),
+        ("items given", closing.and_then(|closing| number(closing.output_count))),
         (
             "items of the peer",
             closing.and_then(|closing| number(closing.peer_count)),

@@ -3,7 +3,13 @@
 //! A [`Permit`] opens the log, and only an [`Opened`] runs a session; the result leaves after the log is closed. Both have private fields:
 //! code that skips authorisation or the log does not compile.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use futures::FutureExt;
 use overlap_audit::{Closing, Digest, Entry, Outcome};
@@ -30,6 +36,8 @@ pub(crate) struct Finding {
     pub(crate) output_count: Option<u64>,
     pub(crate) peer_count: Option<u64>,
     pub(crate) callee_certificate: Option<Digest>,
+    /// For a holder: what it has handed over so far, counted up to the moment of the end.
+    pub(crate) supplied: Option<Arc<AtomicU64>>,
     /// What is worth telling although the session ended as asked.
     pub(crate) remark: Option<String>,
 }
@@ -223,7 +231,9 @@ fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>)
         id,
         ended: now(),
         outcome,
-        output_count: finding.output_count,
+        output_count: finding
+            .output_count
+            .or(finding.supplied.map(|supplied| supplied.load(Ordering::Relaxed))),
         peer_count: finding.peer_count,
         callee_certificate: finding.callee_certificate,
         detail,

@@ -208,7 +208,8 @@ impl Import {
         if let Some(previous) = previous {
             previous.supersede();
         }
-        dataset::scrub(&store.inner)?;
+        // the new version is in force; if this fails, the mark that it left makes the next start do it
+        let _ = dataset::scrub(&store.inner);
         Ok(Dataset::new(version))
     }
 

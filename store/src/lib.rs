@@ -112,12 +112,13 @@ impl Store {
             return Ok(None);
         }
         dataset::remove(&self.inner, name)?;
-        let erased = self.lock().remove(name);
-        dataset::scrub(&self.inner)?;
-        Ok(erased.map(|version| {
+        let erased = self.lock().remove(name).map(|version| {
             version.supersede();
             version.info().clone()
-        }))
+        });
+        // if this fails, queries find nothing any more, and the next start makes good what is still on disk
+        dataset::scrub(&self.inner)?;
+        Ok(erased)
     }
 
     fn write_lock(&self) -> MutexGuard<'_, ()> {

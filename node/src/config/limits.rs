@@ -19,7 +19,7 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// Connections at once per certified identity.
     pub(crate) connections_per_caller: usize,
-    /// TLS handshakes at once per address: strangers wait in line behind their own.
+    /// TLS handshakes at once per address: what is over it is dropped.
     pub(crate) handshakes_per_address: usize,
     #[serde(with = "humantime_serde")]
     pub(crate) connect: Duration,

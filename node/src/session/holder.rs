@@ -67,10 +67,9 @@ where
             handed: Arc::default(),
         };
         work.reply(Response::Accepted(own_size)).await?;
-        let answered = work.answer(opened, terms, own_size, evaluator, tokeniser).await;
-        // what was supplied is logged however the session ended
-        finding.output_count = Some(work.handed.load(Ordering::Relaxed));
-        answered?;
+        // what was supplied is logged however the session ends
+        finding.supplied = Some(Arc::clone(&work.handed));
+        work.answer(opened, terms, own_size, evaluator, tokeniser).await?;
         // Everything is out: from here on an asker that hangs up or is silent cannot make it look as if nothing had been supplied.
         finding.remark = match work.expect_end(terms).await {
             Ok(()) => None,
