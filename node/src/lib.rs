@@ -1,6 +1,6 @@
 //! The node: one agency's server.
 //!
-//! Handlers translate; [`spine`] does the work: `validate -> authorise -> Permit -> open the log -> Opened -> session -> close the log -> result`.
+//! Handlers translate; the spine does the work: `validate -> authorise -> Permit -> open the log -> Opened -> session -> close the log -> result`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
