@@ -42,21 +42,25 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
             before,
             transaction,
         } => {
-            if before == Some(0) {
-                return output.print(&Vec::<Logged>::new(), |out| {
-                    writeln!(out, "there is nothing before index 0")
-                });
+            let transaction = transaction.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+            let mut entries: Vec<Logged> = Vec::new();
+            // the node's pages end where a message would grow too large
+            while entries.len() < limit as usize {
+                let before = entries.last().map(|last| last.index).or(before);
+                if before == Some(0) {
+                    break;
+                }
+                let request = pb::ListEntriesRequest {
+                    before: before.unwrap_or_default(),
+                    limit: limit - entries.len() as u32,
+                    transaction: transaction.clone().into(),
+                };
+                let page = client.list_entries(request).await?.into_inner().entries;
+                if page.is_empty() {
+                    break;
+                }
+                entries.extend(page.iter().map(|entry| parse(entry)).collect::<Result<Vec<_>, _>>()?);
             }
-            let request = pb::ListEntriesRequest {
-                before: before.unwrap_or_default(),
-                limit,
-                transaction: transaction.map(|id| id.as_bytes().to_vec().into()).unwrap_or_default(),
-            };
-            let entries = client.list_entries(request).await?.into_inner().entries;
-            let entries = entries
-                .iter()
-                .map(|entry| parse(entry))
-                .collect::<Result<Vec<_>, _>>()?;
             output.print(&entries, |out| writeln!(out, "{}", entries_table(&entries)))
         }
         Command::Show { entry } => {

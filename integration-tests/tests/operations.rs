@@ -169,7 +169,7 @@ fn a_configuration_is_checked_before_it_runs() {
         (good.replace("federation-ca.crl", "data.key"), "data.key"),
         (
             good.replace("[log]", "[limits]\nsessions_per_peer = 0\n[log]"),
-            "limits.sessions_per_peer must be at least 1",
+            "limits.sessions_per_peer must be 1 to 1000000",
         ),
         ("name = \"a\"".to_owned(), "missing field"),
     ];

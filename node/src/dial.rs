@@ -119,7 +119,7 @@ pub(crate) fn explain(error: &rustls::Error) -> String {
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => "the certificate shown is not valid yet",
             Bad::Revoked => "the certificate shown is revoked",
             Bad::ExpiredRevocationList | Bad::ExpiredRevocationListContext { .. } => {
-                "this node's revocation list has expired; refresh it with `overlap pki crl`"
+                "the checking node's revocation list has expired; its operator refreshes it, see `overlap pki crl`"
             }
             Bad::UnknownRevocationStatus => "this node's revocation list does not cover the certificate shown",
             Bad::UnknownIssuer => "the certificate shown is of an authority that this node does not trust",

@@ -34,6 +34,9 @@ pub(crate) enum NodeError {
     /// The peer sent nothing for too long.
     #[error("{peer} sent nothing for {seconds} s (limit idle_stream)")]
     PeerIdle { peer: String, seconds: u64 },
+    /// The session went on for too long.
+    #[error("the session took longer than {seconds} s (limit session)")]
+    Overtime { seconds: u64 },
     /// The peer ended the call early.
     #[error("{peer} hung up before the end")]
     PeerHungUp { peer: String },
@@ -92,6 +95,7 @@ impl NodeError {
             | Self::PeerProtocol { .. }
             | Self::PeerIdle { .. }
             | Self::PeerHungUp { .. }
+            | Self::Overtime { .. }
             | Self::Log(_)
             | Self::Store(_)
             | Self::Broken(_) => Outcome::Error,
@@ -102,6 +106,7 @@ impl NodeError {
         match self {
             Self::Request(_) => Reason::InvalidRequest,
             Self::Refused { reason, .. } => *reason,
+            Self::Overtime { .. } => Reason::LimitReached,
             Self::PeerRefused { .. } => Reason::PeerRefused,
             Self::Unreachable { .. } | Self::PeerHungUp { .. } | Self::PeerIdle { .. } => Reason::PeerUnreachable,
             Self::PeerWire { .. } | Self::PeerProtocol { .. } => Reason::PeerMisbehaved,
@@ -115,6 +120,7 @@ impl NodeError {
         match self {
             Self::Refused { limit, .. } => *limit,
             Self::PeerIdle { .. } => Some("idle_stream"),
+            Self::Overtime { .. } => Some("session"),
             _ => None,
         }
     }

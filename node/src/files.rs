@@ -43,7 +43,10 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileError> {
     };
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     // systemd hands credentials to a service's user through its group
-    let is_credential = env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|directory| path.starts_with(directory));
+    let is_credential = env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|directory| {
+        let within = (path.canonicalize(), Path::new(&directory).canonicalize());
+        matches!(within, (Ok(path), Ok(directory)) if path.starts_with(&directory))
+    });
     let others = if is_credential { 0o037 } else { 0o077 };
     if mode & others != 0 {
         return Err(FileError::TooOpen { path: path.to_owned() });

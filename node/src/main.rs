@@ -43,6 +43,11 @@ fn main() -> ExitCode {
     if let Err(error) = telemetry::init(&config.log) {
         return fail(&error, 3);
     }
+    // where, and not what: the words of a panic may quote a value
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked");
+    }));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),

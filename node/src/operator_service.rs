@@ -219,7 +219,7 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
     let (store, name) = (Arc::clone(&node.store), wish.dataset);
     spine::logged(node, entry, async {
         drop(held);
-        let erased = blocking(move || store.erase(&name, version)?.ok_or_else(|| no_dataset(&name))).await??;
+        let erased = blocking(move || store.erase(&name, version)?.ok_or_else(|| replaced(&name))).await??;
         let finding = Finding {
             output_count: Some(erased.records),
             ..Finding::default()
@@ -227,6 +227,13 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
         Ok((Outcome::Done, finding, erased))
     })
     .await
+}
+
+fn replaced(name: &str) -> NodeError {
+    NodeError::refused(
+        Reason::NotFound,
+        format!("dataset {name} was replaced meanwhile; look at it and ask again"),
+    )
 }
 
 fn no_dataset(name: &str) -> NodeError {

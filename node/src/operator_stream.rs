@@ -58,7 +58,7 @@ async fn ask_and_tell(
     decision: Result<Permit, Box<Denial>>,
     out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
 ) -> Result<(), NodeError> {
-    let (decision, _session) = match decision {
+    let (decision, session) = match decision {
         Ok(permit) => match node.session_with(&permit.terms().peer.id) {
             Ok(session) => (Ok(permit), Some(session)),
             Err(error) => (Err(permit.deny(error)), None),
@@ -74,6 +74,7 @@ async fn ask_and_tell(
     // a user that reads slowly, or no more, misses steps of progress and holds up nothing
     let progress = move |opened: &Opened, progress: Progress| drop(told.try_send(Ok(step(opened, &progress))));
     let answer = spine::run(node, decision, Ask { progress }).await?;
+    drop(session);
     let (count, hits) = match answer.matched {
         Matched::Count(count) => (count, Vec::new()),
         Matched::Hits(positions) => (positions.len() as u64, positions),
@@ -120,7 +121,8 @@ fn tell_hits(
     out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
     idle: Duration,
 ) -> Result<(), NodeError> {
-    // the query is done and logged: a user that is gone misses the rest, one that reads no more is told so instead of that it is done
+    // The query is done and logged: with a user that is gone the telling ends, and one that reads no more is told so instead of that
+    // it is done.
     let tell = |hits| match session::send_blocking(
         out,
         Ok(message(Message::Hits(pb::Hits { hits }))),
@@ -131,7 +133,7 @@ fn tell_hits(
             "idle_stream",
             "the hits were not taken in time; the query is done and in the log",
         )),
-        Ok(()) | Err(_) => Ok(()),
+        sent => Ok(sent.is_ok()),
     };
     let mut batch = Vec::new();
     let mut bytes = 0;
@@ -153,11 +155,16 @@ fn tell_hits(
             });
             if bytes >= HITS_BYTES {
                 bytes = 0;
-                tell(std::mem::take(&mut batch))?;
+                if !tell(std::mem::take(&mut batch))? {
+                    return Ok(());
+                }
             }
         }
     }
-    if batch.is_empty() { Ok(()) } else { tell(batch) }
+    if !batch.is_empty() {
+        tell(batch)?;
+    }
+    Ok(())
 }
 
 fn message(message: Message) -> pb::MatchResponse {

@@ -84,10 +84,9 @@ pub(crate) async fn run<S: Session>(
         let running = tokio::time::timeout(limit, session.run(node, &opened, &mut finding));
         let ended = match unpanicked(running).await {
             Ok(Ok(ended)) => ended,
-            Ok(Err(_)) => Err(NodeError::limit(
-                "session",
-                format!("the session took longer than {limit:?}"),
-            )),
+            Ok(Err(_)) => Err(NodeError::Overtime {
+                seconds: limit.as_secs(),
+            }),
             Err(panic) => Err(panic),
         };
         let (outcome, detail) = match &ended {

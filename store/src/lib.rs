@@ -112,7 +112,8 @@ impl Store {
             return Ok(None);
         }
         dataset::remove(&self.inner, name)?;
-        let erased = self.lock().remove(name).map(|version| {
+        let removed = self.lock().remove(name);
+        let erased = removed.map(|version| {
             version.supersede();
             version.info().clone()
         });

@@ -51,17 +51,18 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn check(self) -> Result<Self, (&'static str, &'static str)> {
-        const MUST: &str = "must be at least 1";
+        const MUST: &str = "must be 1 to 1000000";
+        let counts = |count: usize| !(1..=1_000_000).contains(&count);
         /// Room for a chunk of elements or a batch of records, with all that is around them.
         const LEAST_MESSAGE: usize = 512 << 10;
         const LONG: &str = "must be longer than nothing";
         match &self {
             l if l.message_bytes < LEAST_MESSAGE => Err(("limits.message_bytes", "must be at least 524288")),
             l if l.streams_per_peer == 0 => Err(("limits.streams_per_peer", MUST)),
-            l if l.sessions_per_peer == 0 => Err(("limits.sessions_per_peer", MUST)),
-            l if l.connections_per_caller == 0 => Err(("limits.connections_per_caller", MUST)),
-            l if l.handshakes_per_address == 0 => Err(("limits.handshakes_per_address", MUST)),
-            l if l.connections == 0 => Err(("limits.connections", MUST)),
+            l if counts(l.sessions_per_peer) => Err(("limits.sessions_per_peer", MUST)),
+            l if counts(l.connections_per_caller) => Err(("limits.connections_per_caller", MUST)),
+            l if counts(l.handshakes_per_address) => Err(("limits.handshakes_per_address", MUST)),
+            l if counts(l.connections) => Err(("limits.connections", MUST)),
             l if l.connect.is_zero() => Err(("limits.connect", LONG)),
             l if l.session.is_zero() => Err(("limits.session", LONG)),
             l if l.idle_stream.is_zero() => Err(("limits.idle_stream", LONG)),

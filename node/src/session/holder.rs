@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -65,6 +65,7 @@ where
             replies: self.replies,
             steps: 0,
             handed: Arc::default(),
+            ended: Ended::default(),
         };
         work.reply(Response::Accepted(own_size)).await?;
         // what was supplied is logged however the session ends
@@ -92,6 +93,17 @@ struct Work<S> {
     steps: u64,
     /// Tokens of the own set that were handed to the network.
     handed: Arc<AtomicU64>,
+    /// Set when the session ends, however it does: blocking work that outlives it sends no more.
+    ended: Ended,
+}
+
+#[derive(Default)]
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
@@ -202,7 +214,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         equal: Option<PeerMisbehaved>,
     ) -> Result<(), NodeError> {
         let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
-        let handed = Arc::clone(&self.handed);
+        let (handed, ended) = (Arc::clone(&self.handed), Arc::clone(&self.ended.0));
         blocking(move || {
             let mut sorted = sorter.finish()?;
             if let Some(source) = equal
@@ -213,7 +225,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
             let mut values = sorted.iter()?;
             loop {
                 let chunk: Vec<[u8; N]> = values.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
-                if chunk.is_empty() {
+                if chunk.is_empty() || ended.load(Ordering::Relaxed) {
                     return Ok(());
                 }
                 if equal.is_none() {
