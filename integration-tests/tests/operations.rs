@@ -268,3 +268,35 @@ fn what_is_wrong_with_an_export_is_told_by_file_row_and_column() {
     assert_eq!(import(&file, &mapping).code, 2);
     assert_eq!(import(Path::new("/nonexistent.csv"), &mapping).code, 2);
 }
+
+#[test]
+fn a_benchmark_prints_one_object() {
+    for mode in ["hits", "count"] {
+        let arguments = [
+            "--json",
+            "bench",
+            "match",
+            "--size",
+            "1500",
+            "--holder-size",
+            "600",
+            "--overlap",
+            "0.2",
+            "--mode",
+            mode,
+        ];
+        let measured = Ran::overlap(&arguments).json();
+        assert_eq!(
+            (&measured["items"], &measured["holder_items"], &measured["common"]),
+            (&1500.into(), &600.into(), &300.into())
+        );
+        assert!(measured["wall_seconds"].as_f64().unwrap() > 0.0);
+        for cost in ["multiply", "hash_to_group", "encode", "decode"] {
+            assert!(measured["unit_costs_us"][cost].as_f64().unwrap() > 0.0, "{cost}");
+        }
+        for party in measured["parties"].as_array().unwrap() {
+            assert!(party["cpu_seconds"].is_f64() && party["peak_memory_bytes"].as_u64().unwrap() > 0);
+            assert!(party["bytes_sent"].as_u64().unwrap() > 16 * 600, "{party}");
+        }
+    }
+}

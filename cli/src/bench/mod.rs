@@ -184,11 +184,13 @@ fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
     for (name, cost) in shape.unit_costs_us.named() {
         units.add_row([name.to_owned(), format!("{cost:.2}")]);
     }
+    writeln!(out, "\n{units}")?;
+    let budget = shape.budget_us_per_item;
     writeln!(
         out,
-        "\n{units}\n\nThe protocol alone, on one core: {:.2} s",
-        shape.pure.wall_seconds
+        "ratios are over 2 multiplications + 1 hash to the group: {budget:.1} µs per item and side\n"
     )?;
+    writeln!(out, "The protocol alone, on one core: {:.2} s", shape.pure.wall_seconds)?;
     let mut pure = table([
         "party",
         "CPU s",
