@@ -27,4 +27,8 @@ for agency in politie kmar; do
     done
 
     "$overlap" pki data-key "$out/$agency/data.key"
+
+    # what docs/examples/node.toml names: put it beside these as node.toml, and the agreements into agreements/
+    mkdir -p "$out/$agency/federation" "$out/$agency/agreements"
+    cp "$out/federation/ca.pem" "$out/federation/ca.crl" "$out/$agency/federation/"
 done

@@ -1,11 +1,25 @@
 //! The connection with the own node, and failures by kind.
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use anyhow::anyhow;
+use hyper_util::rt::TokioIo;
 use overlap_proto::{MAX_MESSAGE, fault::Reason, pb::operator::operator_service_client::OperatorServiceClient};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+};
+use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
 use tonic::{
     Code, Status,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+    transport::{Channel, Endpoint, Uri},
 };
 
 use crate::settings::Settings;
@@ -97,52 +111,99 @@ impl From<Status> for Failure {
 
 /// Connects with the own node.
 pub(crate) async fn connect(settings: &Settings) -> Result<Client, Failure> {
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| Failure::usage(anyhow::anyhow!("cannot read {}: {error}", path.display())))
+    let Settings { node, .. } = settings;
+    let tls = tls(settings)?;
+    let host = node
+        .rsplit_once(':')
+        .map(|(host, _)| host.trim_matches(['[', ']']).to_owned())
+        .unwrap_or_default();
+    let server = ServerName::try_from(host).map_err(|_| {
+        Failure::usage(anyhow!(
+            "node {node} is no host name or IP with a port, as in node.example:7444"
+        ))
+    })?;
+    let unreachable = |error: &(dyn Error + 'static)| {
+        let kind = if tls_error(error).is_some() {
+            Kind::Refused
+        } else {
+            Kind::Unreachable
+        };
+        Failure::new(kind, anyhow!("node {node} cannot be reached: {}", cause(error)))
     };
-    let tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(read(&settings.ca)?))
-        .identity(Identity::from_pem(read(&settings.certificate)?, read(&settings.key)?));
-    let channel = Endpoint::from_shared(format!("https://{}", settings.node))
-        .and_then(|endpoint| {
-            endpoint
-                .connect_timeout(Duration::from_secs(5))
-                .tcp_nodelay(true)
-                .tls_config(tls)
-        })
-        .map_err(|error| Failure::usage(anyhow::anyhow!("node {}: {}", settings.node, cause(&error))))?
-        .connect()
+    let connect = async {
+        let tcp = TcpStream::connect(node).await.map_err(|error| unreachable(&error))?;
+        tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
+        let connector = TlsConnector::from(Arc::new(tls));
+        let mut stream = connector
+            .connect(server, tcp)
+            .await
+            .map_err(|error| unreachable(&error))?;
+        // the node's first bytes come once it has accepted the certificate; otherwise its alert does
+        stream.fill_buf().await.map_err(|error| unreachable(&error))?;
+        Ok::<_, Failure>(stream)
+    };
+    let stream = timeout(Duration::from_secs(5), connect)
         .await
-        .map_err(|error| {
-            let why = anyhow::anyhow!("node {} cannot be reached: {}", settings.node, cause(&error));
-            Failure::new(Kind::Unreachable, why)
-        })?;
+        .map_err(|error| unreachable(&error))??;
+    // the connection is there already: tonic gets it once, and a second try has none
+    let ready = Mutex::new(Some(TokioIo::new(stream)));
+    let connector = tower::service_fn(move |_: Uri| {
+        let ready = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
+        std::future::ready(ready.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
+    });
+    let channel = Endpoint::from_static("http://node.overlap")
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| unreachable(&error))?;
     Ok(OperatorServiceClient::new(channel)
         // the own node's limit may be set higher
         .max_decoding_message_size(16 * MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE))
 }
 
-/// The innermost cause, with a word of advice where TLS refused a certificate.
-pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
-    let mut current = error;
-    loop {
-        let io = current
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        let tls: Option<&rustls::Error> = io
-            .and_then(|inner| inner.downcast_ref())
-            .or_else(|| current.downcast_ref());
-        if let Some(tls) = tls {
-            return match tls {
-                rustls::Error::AlertReceived(alert) => format!("it refused your certificate ({alert:?})"),
-                rustls::Error::InvalidCertificate(error) => format!("its certificate is refused ({error})"),
-                other => other.to_string(),
-            };
-        }
-        match current.source() {
-            Some(source) => current = source,
-            None => return current.to_string(),
-        }
+/// Mutual TLS 1.3 with rustls and ring.
+fn tls(settings: &Settings) -> Result<ClientConfig, Failure> {
+    let unusable =
+        |path: &Path, error: &dyn std::fmt::Display| Failure::usage(anyhow!("cannot use {}: {error}", path.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(&settings.ca).map_err(|error| unusable(&settings.ca, &error))? {
+        let certificate = certificate.map_err(|error| unusable(&settings.ca, &error))?;
+        roots.add(certificate).map_err(|error| unusable(&settings.ca, &error))?;
     }
+    let chain = CertificateDer::pem_file_iter(&settings.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unusable(&settings.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| unusable(&settings.key, &error))?;
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(Failure::internal)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| unusable(&settings.certificate, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The innermost cause; where TLS refused a certificate, whose.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    match tls_error(error) {
+        Some(rustls::Error::AlertReceived(alert)) => {
+            format!("it refused your certificate ({alert:?}): of another authority, expired or revoked")
+        }
+        Some(rustls::Error::InvalidCertificate(error)) => format!("its certificate is refused ({error})"),
+        Some(other) => other.to_string(),
+        None => std::iter::successors(Some(error), |&error| error.source())
+            .last()
+            .unwrap_or(error)
+            .to_string(),
+    }
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| {
+        let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        io.and_then(|inner| inner.downcast_ref())
+            .or_else(|| error.downcast_ref())
+    })
 }

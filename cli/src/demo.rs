@@ -72,6 +72,12 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<(), Failure> 
             overlap,
             seed,
         }) => {
+            if dir.join("truth.json").exists() {
+                return Err(Failure::usage(anyhow::anyhow!(
+                    "{} holds exports already; give another directory with --dir",
+                    dir.display()
+                )));
+            }
             let plan = generate::Plan {
                 records_per_agency: records,
                 overlap,

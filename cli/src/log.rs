@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use comfy_table::Table;
+use comfy_table::{ContentArrangement, Table};
 use overlap_audit::Logged;
-use overlap_proto::pb::operator as pb;
+use overlap_proto::{fault::Reason, pb::operator as pb};
 use uuid::Uuid;
 
 use crate::{
@@ -29,7 +29,8 @@ pub(crate) enum Command {
     },
     /// Show one entry with all its fields
     Show {
-        /// Id of the entry
+        /// Id of the entry, or of the transaction, which `overlap match` prints
+        #[arg(value_name = "ID")]
         entry: Uuid,
     },
 }
@@ -67,7 +68,14 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
             let request = pb::ShowEntryRequest {
                 entry: entry.as_bytes().to_vec().into(),
             };
-            let entry = parse(&client.show_entry(request).await?.into_inner().entry)?;
+            let entry = match client.show_entry(request).await {
+                Ok(shown) => parse(&shown.into_inner().entry)?,
+                // the id that a match prints is its transaction's: good to show as well
+                Err(status) if Reason::of(&status) == Some(Reason::NotFound) => {
+                    of_transaction(&mut client, entry).await?.pop().ok_or(status)?
+                }
+                Err(status) => return Err(status.into()),
+            };
             output.print(&entry, |out| print(out, &entry))
         }
     }
@@ -102,25 +110,26 @@ fn entries_table(entries: &[Logged]) -> Table {
         "with",
         "mode",
         "outcome",
-        "purpose",
-        "entry",
+        "transaction",
     ]);
+    // ids are there to be copied: rows run over a narrow terminal rather than be cut into pieces
+    shown.set_content_arrangement(ContentArrangement::Disabled);
     for logged in entries {
         let entry = &logged.entry;
         let other = match entry.side {
             overlap_audit::Side::Asker => &entry.holder,
             _ => &entry.asker,
         };
+        let with = other.as_deref().map(|id| id.rsplit('/').next().unwrap_or(id));
         shown.add_row([
             logged.index.to_string(),
-            entry.started.to_string(),
+            entry.started.strftime("%F %TZ").to_string(),
             entry.operation.to_string(),
             entry.side.to_string(),
-            other.clone().unwrap_or_default(),
+            with.unwrap_or_default().to_owned(),
             entry.mode.clone().unwrap_or_default(),
             logged.outcome().to_string(),
-            entry.purpose.clone().unwrap_or_default(),
-            entry.id.to_string(),
+            entry.transaction.to_string(),
         ]);
     }
     shown

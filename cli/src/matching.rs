@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
 };
 
+use clap::builder::NonEmptyStringValueParser;
 use comfy_table::Table;
 use indicatif::ProgressBar;
 use overlap_proto::pb::operator::{self as pb, match_response::Message};
@@ -23,7 +24,7 @@ use crate::{
 /// anything is computed. Mode hits tells which of your identifiers the peer holds too; mode count only how many.
 #[derive(clap::Args, Clone)]
 #[command(
-    after_help = "Example:\n  overlap match --peer kmar --dataset cases --mode hits \\\n    --purpose thb-investigation --case 2026-0042 --reason \"phones of the victim's contacts\""
+    after_help = "Example:\n  overlap match --peer kmar --dataset cases --mode hits --kind phone \\\n    --purpose thb-investigation --case 2026-0042 --reason \"phones of the victim's contacts\""
 )]
 pub(crate) struct Args {
     /// Name of the peer
@@ -39,13 +40,13 @@ pub(crate) struct Args {
     #[arg(long = "kind", value_name = "KIND")]
     pub(crate) kinds: Vec<String>,
     /// Purpose, as the agreement names it
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) purpose: String,
     /// Reference of your case
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) case: String,
     /// Why, in words; goes to both logs
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
     /// Agreement to ask under [default: the one that covers the query]
     #[arg(long)]
@@ -175,7 +176,11 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
     if !found.hits.is_empty() {
         writeln!(out, "{}", hits_table(&found.hits, rows))?;
         if found.hits.len() > rows {
-            writeln!(out, "  and {} more", grouped((found.hits.len() - rows) as u64))?;
+            writeln!(
+                out,
+                "  and {} more rows, one per identifier and record",
+                grouped((found.hits.len() - rows) as u64)
+            )?;
         }
     }
     writeln!(

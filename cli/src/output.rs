@@ -96,6 +96,9 @@ impl Output {
     }
 }
 
+const NARROWEST: u16 = 40;
+const USUAL: u16 = 120;
+
 /// A table in the one style of this command.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
@@ -103,6 +106,10 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
         .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.map(|text| Cell::new(text).add_attribute(Attribute::Bold)));
+    // a terminal that does not know its width says 0
+    if table.width().is_some_and(|width| width < NARROWEST) {
+        table.set_width(USUAL);
+    }
     table
 }
 

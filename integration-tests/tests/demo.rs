@@ -174,6 +174,12 @@ fn larger_exports_are_generated_alike_from_a_seed() {
         assert_eq!(Ran::overlap(&arguments).code, 0);
         std::fs::read(into.join("kmar.csv")).unwrap()
     };
+    let a = directory.path().join("a");
     assert_eq!(generate("a", "1"), generate("b", "1"));
+    assert_eq!(
+        Ran::overlap(&["demo", "generate", "--dir", a.to_str().unwrap()]).code,
+        2,
+        "what is there is kept"
+    );
     assert_ne!(generate("c", "1"), generate("d", "2"));
 }

@@ -218,6 +218,48 @@ fn usage_errors_teach() {
 }
 
 #[test]
+fn a_user_whose_certificate_is_refused_is_told_so() {
+    let world = World::of_two("ref;phone\na;06-10000001\n", "ref;phone\na;06-10000001\n");
+    let (own, other) = (world.agency("politie"), world.agency("kmar"));
+    let status = |directory: &Path, user: &str| {
+        let file = |name: String| directory.join(name).to_str().unwrap().to_owned();
+        let ca = own.file("users/ca.pem");
+        let (certificate, key) = (file(format!("people/{user}.pem")), file(format!("people/{user}.key")));
+        let node = own.operator.to_string();
+        let connection = [
+            "--json",
+            "--node",
+            &node,
+            "--ca",
+            ca.to_str().unwrap(),
+            "--certificate",
+            &certificate,
+            "--key",
+            &key,
+        ];
+        Ran::overlap(&[&connection[..], &["status"]].concat())
+    };
+    assert_eq!(status(&own.directory, "analyst").code, 0);
+    let foreign = status(&other.directory, "analyst");
+    assert_eq!(foreign.code, 3, "{foreign:?}");
+    assert!(foreign.stderr.contains("refused your certificate"), "{foreign:?}");
+    let certificate = own.file("people/analyst.pem");
+    world.pki(&[
+        "revoke",
+        "--ca",
+        own.file("users").to_str().unwrap(),
+        certificate.to_str().unwrap(),
+    ]);
+    own.signal(rustix::process::Signal::HUP);
+    while !own.log().contains("were read again") {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let revoked = status(&own.directory, "analyst");
+    assert_eq!(revoked.code, 3, "{revoked:?}");
+    assert!(revoked.stderr.contains("CertificateRevoked"), "{revoked:?}");
+}
+
+#[test]
 fn one_file_holds_what_daily_commands_need() {
     let world = World::of_two("ref;phone\na;06-10000001\n", "ref;phone\na;06-10000001\n");
     let agency = world.agency("politie");

@@ -115,6 +115,12 @@ fn hits_count_and_both_logs() {
         );
         assert_eq!((&asker["side"], &holder["side"]), (&"asker".into(), &"holder".into()));
     }
+    let by_transaction = world.json(
+        "kmar",
+        "auditor",
+        &["log", "show", hits["transaction"].as_str().unwrap()],
+    );
+    assert_eq!(by_transaction["entry"]["transaction"], hits["transaction"]);
     let one = &world.entries("kmar")[0]["entry"]["id"];
     let shown = world.json("kmar", "auditor", &["log", "show", one.as_str().unwrap()]);
     assert_eq!(&shown["entry"]["id"], one);

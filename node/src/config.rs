@@ -259,6 +259,12 @@ impl Config {
                 .iter()
                 .map(|(id, roles)| format!("user {id} is {roles:?}").to_lowercase()),
         );
+        if self.users.is_empty() {
+            lines.push("no user is named: nobody can use this node".to_owned());
+        }
+        if self.agreements.is_empty() {
+            lines.push("no agreement is there: nobody can ask or be asked anything".to_owned());
+        }
         lines.extend(self.agreements.iter().flat_map(|agreement| agreement.explain()));
         lines
     }

@@ -40,7 +40,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The store.
-    #[error("the store in {path} cannot be opened: {source}")]
+    #[error("the store in {path} cannot be opened (if it is locked, another node runs on it): {source}")]
     Store {
         /// Its directory.
         path: std::path::PathBuf,

@@ -154,7 +154,7 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, Im
         ]);
     }
     output.say(format!(
-        "2. Each agency loaded its own export into its own node; values were normalised, duplicates merged.\n{loaded}\n"
+        "2. Each agency loaded its own export into its own node; values were normalised, duplicates merged.\n{loaded}\n   Nobody has an agreement with emm here, so nobody can ask it anything.\n"
     ))?;
 
     let mut matches = Vec::new();
