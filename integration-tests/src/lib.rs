@@ -10,4 +10,4 @@ mod world;
 pub use agency::Agency;
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use proxy::Proxy;
-pub use world::{Agreement, PURPOSE, Ran, World};
+pub use world::{Agreement, PURPOSE, Ran, World, binary, free_address};

@@ -433,7 +433,7 @@ impl Ran {
 }
 
 /// An address that nobody else has: below the ports that the system gives to outgoing connections, and each given out once.
-pub(crate) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 12_000;
     const PORTS: u16 = 10_000;
@@ -468,7 +468,7 @@ pub(crate) fn program(name: &str) -> Command {
 }
 
 /// A program of the workspace: in `OVERLAP_BIN_DIR`, or beside the tests.
-pub(crate) fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let directory = env::var_os("OVERLAP_BIN_DIR").map_or_else(
         || {
             env::current_exe()
