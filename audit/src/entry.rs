@@ -48,8 +48,6 @@ pub struct Entry {
     pub holder: Option<String>,
     /// SHA-256 thumbprint of the certificate of the caller: the asker's node, or the own user.
     pub caller_certificate: Option<Digest>,
-    /// SHA-256 thumbprint of the certificate of the node that answered, where there was one.
-    pub callee_certificate: Option<Digest>,
     /// Agencies that receive the result.
     pub recipients: Vec<String>,
     /// Country of the recipients, ISO 3166-1 alpha-2.

@@ -187,11 +187,7 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
         ("caller's certificate", digest(entry.caller_certificate)),
         (
             "callee's certificate",
-            digest(
-                closing
-                    .and_then(|closing| closing.callee_certificate)
-                    .or(entry.callee_certificate),
-            ),
+            digest(closing.and_then(|closing| closing.callee_certificate)),
         ),
         ("trace", text(&entry.trace)),
         ("software", Some(entry.software.clone())),

@@ -126,7 +126,6 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         asker: None,
         holder: None,
         caller_certificate: None,
-        callee_certificate: None,
         recipients: Vec::new(),
         country: None,
         dataset: None,

@@ -58,8 +58,8 @@ pub enum ApiMisuse {
         /// How many items the caller gave.
         given: u64,
     },
-    /// A set is larger than the protocol can index.
-    #[error("a set of {size} items is larger than the protocol's maximum of {max}")]
+    /// A set, or an input in bytes, is larger than the protocol can hold.
+    #[error("a size of {size} is larger than the protocol's maximum of {max}")]
     TooLarge {
         /// The size asked for.
         size: u64,

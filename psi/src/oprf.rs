@@ -6,7 +6,7 @@
 use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar};
 use sha2::{Digest, Sha512};
 
-use crate::{Element, Key};
+use crate::{ApiMisuse, Element, Key};
 
 /// `"HashToGroup-" || contextString`, with contextString = `"OPRFV1-" || I2OSP(0, 1) || "-" || identifier` (RFC 9497 section 3.1, 4.1).
 const HASH_TO_GROUP_DST: &[u8] = b"HashToGroup-OPRFV1-\x00-ristretto255-SHA512";
@@ -31,16 +31,23 @@ pub fn blind_evaluate(key: &Key, blinded: &Element) -> Element {
 
 /// RFC 9497 section 3.3.1 `Finalize`: unblinds, then hashes with the input.
 ///
-/// Inputs are held to 2^16 - 1 bytes by the RFC; longer ones are cut there by no caller of this crate (items have 32).
-pub fn finalize(input: &[u8], blind: &Key, evaluated: &Element) -> [u8; 64] {
+/// # Errors
+/// [`ApiMisuse::TooLarge`] for an input over 2^16 - 1 bytes, as the RFC has it.
+pub fn finalize(input: &[u8], blind: &Key, evaluated: &Element) -> Result<[u8; 64], ApiMisuse> {
+    let max = u16::MAX;
+    let too_large = |_| ApiMisuse::TooLarge {
+        size: input.len() as u64,
+        max: max.into(),
+    };
+    let length = u16::try_from(input.len()).map_err(too_large)?;
     let unblinded = blind.inverse().multiply(evaluated).encode();
     let mut hash = Sha512::new();
-    for part in [input, &unblinded] {
-        hash.update((part.len() as u16).to_be_bytes());
-        hash.update(part);
-    }
+    hash.update(length.to_be_bytes());
+    hash.update(input);
+    hash.update((unblinded.len() as u16).to_be_bytes());
+    hash.update(unblinded);
     hash.update(b"Finalize");
-    hash.finalize().into()
+    Ok(hash.finalize().into())
 }
 
 /// A key from its canonical 32 bytes, for test vectors.

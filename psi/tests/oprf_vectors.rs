@@ -42,11 +42,22 @@ fn oprf_equals_rfc_9497() {
         assert_eq!(hex::encode(blinded.encode()), vector.blinded_element);
         let evaluated = oprf::blind_evaluate(&key, &blinded);
         assert_eq!(hex::encode(evaluated.encode()), vector.evaluation_element);
-        assert_eq!(hex::encode(oprf::finalize(&input, &blind, &evaluated)), vector.output);
+        assert_eq!(
+            hex::encode(oprf::finalize(&input, &blind, &evaluated).unwrap()),
+            vector.output
+        );
         // the batched way that the protocols use gives the same
         let batched = key.multiply_all(&[blinded.encode()]).unwrap();
         assert_eq!(hex::encode(batched[0]), vector.evaluation_element);
     }
+}
+
+#[test]
+fn inputs_that_the_rfc_does_not_allow_are_refused() {
+    let key = oprf::key_from_bytes([1; 32]).unwrap();
+    let element = oprf::hash_to_group(b"x");
+    assert!(oprf::finalize(&[0; 65_535], &key, &element).is_ok());
+    assert!(oprf::finalize(&[0; 65_536], &key, &element).is_err());
 }
 
 #[test]

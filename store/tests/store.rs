@@ -187,7 +187,7 @@ fn entry(transaction: Uuid) -> Entry {
     let text = format!(
         r#"{{"id":"{}","transaction":"{transaction}","trace":null,"started":"2026-01-01T00:00:00Z","operation":"combination",
         "side":"asker","purpose":null,"regime":null,"article":null,"case_reference":null,"reason":null,"person":null,"role":null,
-        "approver":null,"order":null,"asker":null,"holder":null,"caller_certificate":null,"callee_certificate":null,"recipients":[],
+        "approver":null,"order":null,"asker":null,"holder":null,"caller_certificate":null,"recipients":[],
         "country":null,"dataset":null,"dataset_version":null,"kinds":[],"mode":null,"protocol":null,"input_count":null,"input":null,
         "visibility":[],"agreement":null,"agreement_hash":null,"policy_hash":null,"software":"test"}}"#,
         Uuid::now_v7()
