@@ -4,7 +4,7 @@
 //! what an item means. Heavy steps use the rayon pool in which they are called.
 //!
 //! - [`oprf`]: RFC 9497 `OPRF(ristretto255, SHA-512)`, the one hash-to-group of every protocol here.
-//! - [`dh`]: DH-PSI for two parties, modes `hits` and `count`.
+//! - [`dh`]: DH-PSI for two parties, modes `hits` (with labels or without) and `count`.
 //!
 //! A further protocol becomes a further module beside [`dh`] and a further [`Protocol`]; its machines have the same shape: a
 //! step consumes the machine and returns it with the message to send.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use overlap_psi::{
     Encoded, Error, Item, Key, PeerMisbehaved, Stored,
-    dh::{Blinder, Evaluator, First, Matched, Mode, Reply, Terms, Token},
+    dh::{Blinder, Evaluator, First, Label, LabelledToken, Matched, Mode, Reply, Terms, Token},
 };
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
@@ -238,5 +238,103 @@ fn sessions_cannot_be_linked() {
             .evaluated
             .iter()
             .all(|element| !second.evaluated.contains(element))
+    );
+}
+
+/// The label of the item that stands for a number.
+fn label(n: u32) -> Label {
+    let mut label = [n as u8; 32];
+    label[..4].copy_from_slice(&n.to_be_bytes());
+    label
+}
+
+/// A session with labels: the matcher, and the responder's messages in the order of the protocol.
+fn labelled(
+    own: &BTreeSet<u32>,
+    peer: &BTreeSet<u32>,
+    chunk: usize,
+    seed: u64,
+) -> (overlap_psi::dh::Matcher, Vec<LabelledToken>, Vec<Reply>) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let terms = Terms::new(Mode::Labels, [7; 32], own.len() as u64, peer.len() as u64).unwrap();
+    let (blinder, matcher) = Blinder::start(terms, &mut rng);
+    let (evaluator, mut tokeniser) = Evaluator::start(terms, &mut rng);
+    let (_, blinded) = blinder.blind(&elements(own)).unwrap();
+    let (_, evaluated) = evaluator.evaluate(&blinded).unwrap();
+    let given: Vec<(Stored, Label)> = elements(peer).into_iter().zip(peer.iter().map(|n| label(*n))).collect();
+    let mut tokens = Vec::new();
+    for part in given.chunks(chunk) {
+        let (next, made) = tokeniser.labelled(part).unwrap();
+        tokeniser = next;
+        tokens.extend(made);
+    }
+    tokeniser.finish().unwrap();
+    tokens.sort_unstable();
+    let evaluated: Vec<_> = evaluated
+        .chunks(chunk)
+        .map(|part| Reply::Evaluated(part.to_vec()))
+        .collect();
+    let sent: Vec<_> = tokens
+        .chunks(chunk)
+        .map(|part| Reply::Labelled(part.to_vec()))
+        .collect();
+    let replies = match terms.first() {
+        First::Evaluated => evaluated.into_iter().chain(sent).collect(),
+        First::Tokens => sent.into_iter().chain(evaluated).collect(),
+    };
+    (matcher, tokens, replies)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn labels_open_for_who_holds_the_item(
+        own in proptest::collection::btree_set(0u32..60, 0..40),
+        peer in proptest::collection::btree_set(0u32..60, 0..40),
+        chunk in 1usize..20,
+        seed: u64,
+    ) {
+        let expected: Vec<(u32, Label)> = own.iter().enumerate()
+            .filter(|(_, n)| peer.contains(n)).map(|(i, n)| (i as u32, label(*n))).collect();
+        let (matcher, _, replies) = labelled(&own, &peer, chunk, seed);
+        prop_assert_eq!(finish(matcher, replies).unwrap(), Matched::Labels(expected));
+    }
+}
+
+#[test]
+fn sealed_labels_say_nothing_across_items_and_sessions() {
+    let (own, peer): (BTreeSet<u32>, BTreeSet<u32>) = ((0..10).collect(), (5..25).collect());
+    let sealed = |seed| -> BTreeSet<Vec<u8>> {
+        let (_, tokens, _) = labelled(&own, &peer, 4, seed);
+        tokens.iter().map(|token| token[16..].to_vec()).collect()
+    };
+    let (first, second) = (sealed(1), sealed(2));
+    assert_eq!(first.len(), 20, "one seal for each item");
+    assert!(first.is_disjoint(&second));
+    assert!(peer.iter().all(|n| !first.contains(label(*n).as_slice())));
+}
+
+#[test]
+fn labels_come_where_they_were_agreed_and_nowhere_else() {
+    let (own, peer): (BTreeSet<u32>, BTreeSet<u32>) = ((5..25).collect(), (0..10).collect());
+    let (matcher, tokens, _) = labelled(&own, &peer, 4, 1);
+    let plain = tokens.iter().map(|token| token[..16].try_into().unwrap()).collect();
+    assert_eq!(
+        matcher.receive(Reply::Tokens(plain)).unwrap_err(),
+        PeerMisbehaved::OutOfTurn
+    );
+    let (matcher, _) = run(Mode::Hits, &elements(&own), &elements(&peer), 4, 1);
+    assert_eq!(
+        matcher.receive(Reply::Labelled(tokens.clone())).unwrap_err(),
+        PeerMisbehaved::OutOfTurn
+    );
+    // one token with two labels is two tokens too many
+    let (matcher, _, _) = labelled(&own, &peer, 4, 1);
+    let mut twice = vec![tokens[0]; 2];
+    twice[1][47] ^= 1;
+    assert_eq!(
+        matcher.receive(Reply::Labelled(twice)).unwrap_err(),
+        PeerMisbehaved::NotSorted
     );
 }

@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 
-use super::{First, Mode, Terms, Token};
+use super::{First, Label, LabelledToken, Mode, Terms, Token, mask};
 use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, Stored};
 
 /// Blinds the own set, chunk by chunk; runs beside the [`Matcher`].
@@ -23,6 +23,8 @@ pub struct Matcher {
     tokens: Counted,
     table: Table,
     matched: Vec<u32>,
+    /// With labels: those of `matched`, in its order.
+    labels: Vec<Label>,
 }
 
 /// A message from the responder.
@@ -32,6 +34,8 @@ pub enum Reply {
     Evaluated(Vec<Encoded>),
     /// Tokens of the responder's set.
     Tokens(Vec<Token>),
+    /// The same with labels.
+    Labelled(Vec<LabelledToken>),
 }
 
 /// What the initiator learns.
@@ -39,6 +43,8 @@ pub enum Reply {
 pub enum Matched {
     /// Positions in the own set, in the order in which it was blinded; ascending.
     Hits(Vec<u32>),
+    /// The same, each with the label that the responder gave the item.
+    Labels(Vec<(u32, Label)>),
     /// How many items both sets hold.
     Count(u64),
 }
@@ -47,9 +53,14 @@ pub enum Matched {
 #[derive(Debug)]
 enum Table {
     /// Own tokens with their positions; the responder's sorted tokens are merged against them from `cursor` on.
-    Own { entries: Vec<(Token, u32)>, cursor: usize },
-    /// The responder's tokens, which arrive sorted.
-    Peer(Vec<Token>),
+    /// With labels, `pads` opens the label of the item at a position.
+    Own {
+        entries: Vec<(Token, u32)>,
+        pads: Vec<Label>,
+        cursor: usize,
+    },
+    /// The responder's tokens, which arrive sorted, and their sealed labels if they carry any.
+    Peer { tokens: Vec<Token>, labels: Vec<Label> },
 }
 
 /// A stream of announced length, with the last element where it has to be sorted.
@@ -67,9 +78,13 @@ impl Blinder {
         let table = match terms.first() {
             First::Evaluated => Table::Own {
                 entries: Vec::new(),
+                pads: Vec::new(),
                 cursor: 0,
             },
-            First::Tokens => Table::Peer(Vec::new()),
+            First::Tokens => Table::Peer {
+                tokens: Vec::new(),
+                labels: Vec::new(),
+            },
         };
         let matcher = Matcher {
             terms,
@@ -78,6 +93,7 @@ impl Blinder {
             tokens: Counted::new(terms.responder),
             table,
             matched: Vec::new(),
+            labels: Vec::new(),
         };
         (
             Self {
@@ -125,7 +141,12 @@ impl Matcher {
     pub fn receive(self, reply: Reply) -> Result<Self, PeerMisbehaved> {
         match reply {
             Reply::Evaluated(elements) => self.evaluated(&elements),
-            Reply::Tokens(tokens) => self.tokens(&tokens),
+            Reply::Tokens(tokens) if self.terms.mode != Mode::Labels => self.tokens(&tokens, &[]),
+            Reply::Labelled(labelled) if self.terms.mode == Mode::Labels => {
+                let (tokens, labels): (Vec<Token>, Vec<Label>) = labelled.iter().map(split).unzip();
+                self.tokens(&tokens, &labels)
+            }
+            Reply::Tokens(_) | Reply::Labelled(_) => Err(PeerMisbehaved::OutOfTurn),
         }
     }
 
@@ -152,14 +173,21 @@ impl Matcher {
         }
         // One token, one own item: more are answers that repeat an element. Told only now that the peer has sent all it will: a session
         // that broke off at a match would tell the peer of it.
-        if let Table::Peer(tokens) = &self.table
+        if let Table::Peer { tokens, .. } = &self.table
             && self.matched.len() > tokens.len()
         {
             return Err(PeerMisbehaved::Duplicate);
         }
-        self.matched.par_sort_unstable();
         Ok(match self.terms.mode {
-            Mode::Hits => Matched::Hits(self.matched),
+            Mode::Hits => {
+                self.matched.par_sort_unstable();
+                Matched::Hits(self.matched)
+            }
+            Mode::Labels => {
+                let mut matched: Vec<(u32, Label)> = self.matched.into_iter().zip(self.labels).collect();
+                matched.par_sort_unstable();
+                Matched::Labels(matched)
+            }
             Mode::Count => Matched::Count(self.matched.len() as u64),
         })
     }
@@ -175,13 +203,22 @@ impl Matcher {
         }
         let unblinded = self.unblind.multiply_all(elements)?;
         let terms = self.terms;
-        let own = unblinded
-            .par_iter()
-            .enumerate()
-            .map(|(i, element)| (terms.token(element), (start + i as u64) as u32));
+        let own = unblinded.par_iter().enumerate().map(|(i, element)| {
+            let (token, pad) = terms.token_and_pad(element);
+            (token, (start + i as u64) as u32, pad)
+        });
         match &mut self.table {
-            Table::Own { entries, .. } => {
-                entries.par_extend(own);
+            Table::Own { entries, pads, .. } => {
+                match terms.mode {
+                    Mode::Labels => {
+                        let own: Vec<_> = own.collect();
+                        pads.extend(own.iter().map(|(_, _, pad)| pad));
+                        entries.extend(own.iter().map(|(token, position, _)| (*token, *position)));
+                    }
+                    Mode::Hits | Mode::Count => {
+                        entries.par_extend(own.map(|(token, position, _)| (token, position)));
+                    }
+                }
                 if self.evaluated.is_complete() {
                     entries.par_sort_unstable();
                     // equal tokens come from equal elements, and no two of the own set are equal
@@ -190,25 +227,30 @@ impl Matcher {
                     }
                 }
             }
-            Table::Peer(tokens) => {
-                self.matched.par_extend(
-                    own.filter(|(token, _)| tokens.binary_search(token).is_ok())
-                        .map(|(_, position)| position),
-                );
+            Table::Peer { tokens, labels } => {
+                let matched: Vec<(u32, Option<Label>)> = own
+                    .filter_map(|(token, position, pad)| {
+                        let at = tokens.binary_search(&token).ok()?;
+                        Some((position, labels.get(at).map(|label| mask(*label, &pad))))
+                    })
+                    .collect();
+                self.matched.extend(matched.iter().map(|(position, _)| position));
+                self.labels.extend(matched.iter().filter_map(|(_, label)| *label));
             }
         }
         Ok(self)
     }
 
-    fn tokens(mut self, received: &[Token]) -> Result<Self, PeerMisbehaved> {
+    /// `labels` belong to `received`, or are none.
+    fn tokens(mut self, received: &[Token], sealed: &[Label]) -> Result<Self, PeerMisbehaved> {
         if self.terms.first() == First::Evaluated && !self.evaluated.is_complete() {
             return Err(PeerMisbehaved::OutOfTurn);
         }
         self.tokens.take(received.len())?;
         self.tokens.sorted(received)?;
         match &mut self.table {
-            Table::Own { entries, cursor } => {
-                for token in received {
+            Table::Own { entries, pads, cursor } => {
+                for (i, token) in received.iter().enumerate() {
                     while entries.get(*cursor).is_some_and(|(own, _)| own < token) {
                         *cursor += 1;
                     }
@@ -216,13 +258,26 @@ impl Matcher {
                         && own == token
                     {
                         self.matched.push(*position);
+                        if let (Some(label), Some(pad)) = (sealed.get(i), pads.get(*position as usize)) {
+                            self.labels.push(mask(*label, pad));
+                        }
                     }
                 }
             }
-            Table::Peer(tokens) => tokens.extend_from_slice(received),
+            Table::Peer { tokens, labels } => {
+                tokens.extend_from_slice(received);
+                labels.extend_from_slice(sealed);
+            }
         }
         Ok(self)
     }
+}
+
+fn split(labelled: &LabelledToken) -> (Token, Label) {
+    let (mut token, mut label) = (Token::default(), Label::default());
+    token.copy_from_slice(&labelled[..16]);
+    label.copy_from_slice(&labelled[16..]);
+    (token, label)
 }
 
 impl Counted {

@@ -3,12 +3,12 @@
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 
-use super::{Terms, Token};
+use super::{Label, LabelledToken, Terms, Token, mask};
 use crate::{ApiMisuse, Encoded, Error, Key, PeerMisbehaved, Stored};
 
 /// Evaluates the initiator's blinded elements; never more than were announced.
 ///
-/// In mode `hits` each chunk goes back as it is. In mode `count` all chunks are sorted together, and refused when two elements are equal,
+/// In modes `hits` and `labels` each chunk goes back as it is. In mode `count` all chunks are sorted together, and refused when two elements are equal,
 /// before the first one goes back.
 #[derive(Debug)]
 pub struct Evaluator {
@@ -81,7 +81,31 @@ impl Tokeniser {
     ///
     /// # Errors
     /// [`ApiMisuse::OwnSize`] past the announced size, [`ApiMisuse::OwnElement`] for bytes that are no element.
-    pub fn tokens(mut self, own: &[Stored]) -> Result<(Self, Vec<Token>), Error> {
+    pub fn tokens(self, own: &[Stored]) -> Result<(Self, Vec<Token>), Error> {
+        let (this, keyed) = self.keyed(own)?;
+        let tokens = keyed.par_iter().map(|element| this.terms.token(element)).collect();
+        Ok((this, tokens))
+    }
+
+    /// Makes tokens with sealed labels of a chunk of the own set; each element once, with its label.
+    ///
+    /// # Errors
+    /// As [`Self::tokens`].
+    pub fn labelled(self, own: &[(Stored, Label)]) -> Result<(Self, Vec<LabelledToken>), Error> {
+        let elements: Vec<Stored> = own.iter().map(|(element, _)| *element).collect();
+        let (this, keyed) = self.keyed(&elements)?;
+        let tokens = keyed.par_iter().zip(own).map(|(element, (_, label))| {
+            let (token, pad) = this.terms.token_and_pad(element);
+            let mut labelled = [0; size_of::<LabelledToken>()];
+            labelled[..16].copy_from_slice(&token);
+            labelled[16..].copy_from_slice(&mask(*label, &pad));
+            labelled
+        });
+        let tokens = tokens.collect();
+        Ok((this, tokens))
+    }
+
+    fn keyed(mut self, own: &[Stored]) -> Result<(Self, Vec<Encoded>), Error> {
         self.given += own.len() as u64;
         if self.given > self.terms.responder {
             return Err(ApiMisuse::OwnSize {
@@ -91,8 +115,7 @@ impl Tokeniser {
             .into());
         }
         let keyed = self.key.multiply_stored(own)?;
-        let tokens = keyed.par_iter().map(|element| self.terms.token(element)).collect();
-        Ok((self, tokens))
+        Ok((self, keyed))
     }
 
     /// Ends the stream.
