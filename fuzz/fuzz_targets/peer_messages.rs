@@ -20,8 +20,12 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(message) = pb::MatchResponse::decode(bytes)
-        && let Ok(Response::Reply(Reply::Tokens(tokens))) = Response::try_from(message)
+        && let Ok(Response::Reply(reply)) = Response::try_from(message)
     {
-        assert!(!tokens.is_empty());
+        match reply {
+            Reply::Tokens(tokens) => assert!(!tokens.is_empty()),
+            Reply::Labelled(labelled) => assert!(!labelled.is_empty()),
+            Reply::Evaluated(elements) => assert!(!elements.is_empty()),
+        }
     }
 });

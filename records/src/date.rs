@@ -29,6 +29,15 @@ pub enum DateOrder {
 /// - [`Rejection::DateImpossible`]: 30 February.
 /// - [`Rejection::Empty`], [`Rejection::TooLong`].
 pub fn parse_date(raw: &str, order: DateOrder) -> Result<Date, Rejection> {
+    let (year, month, day) = numbers(raw, order)?;
+    if month == 0 || day == 0 {
+        return Err(Rejection::DatePartial);
+    }
+    calendar(year, month, day)
+}
+
+/// Year, month and day as written, zeros included; whether the day exists is not looked at.
+pub(crate) fn numbers(raw: &str, order: DateOrder) -> Result<(i16, i16, i16), Rejection> {
     let text = ascii(raw)?;
     let text = without_time(text.trim());
     if text.is_empty() {
@@ -40,10 +49,11 @@ pub fn parse_date(raw: &str, order: DateOrder) -> Result<Date, Rejection> {
         separated(text, order)?
     };
     let number = |digits: &str| digits.parse::<i16>().map_err(|_| Rejection::DateFormat);
-    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
-    if month == 0 || day == 0 {
-        return Err(Rejection::DatePartial);
-    }
+    Ok((number(year)?, number(month)?, number(day)?))
+}
+
+/// The day, if the calendar has it.
+pub(crate) fn calendar(year: i16, month: i16, day: i16) -> Result<Date, Rejection> {
     let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else {
         return Err(Rejection::DateImpossible);
     };

@@ -2,20 +2,21 @@
 
 use std::fmt;
 
-use jiff::civil::Date;
 use zeroize::Zeroizing;
 
 use crate::date::DateOrder;
-use crate::kind::Kind;
-use crate::normalise::{self, PersonNames};
+use crate::kind::{Kind, Platform};
+use crate::normalise::{self, AddressParts};
+use crate::person::{self, PersonParts};
+use crate::profile::Profile;
 use crate::region::Region;
 use crate::rejection::Rejection;
 
-/// Longest canonical form in bytes; an e-mail address has 254 at most (RFC 5321 section 4.5.3.1.3).
-pub const MAX_CANONICAL: usize = 256;
+/// Longest canonical form in bytes. Only a web address comes near; what is longer is seldom written twice the same.
+pub const MAX_CANONICAL: usize = 2048;
 
-/// Longest raw text in bytes that is looked at.
-pub const MAX_RAW: usize = 1024;
+/// Longest raw text in bytes that is looked at: any canonical form is raw text too.
+pub const MAX_RAW: usize = MAX_CANONICAL;
 
 /// A value that points at a person or thing, in the one spelling that every agency gives it.
 ///
@@ -36,32 +37,52 @@ impl Identifier {
         if raw.len() > MAX_RAW {
             return Err(Rejection::TooLong);
         }
-        if raw.trim().is_empty() {
-            return Err(Rejection::Empty);
-        }
+        let visible = normalise::visible(raw);
+        let text = normalise::cell(kind, visible.as_ref().map_or(raw, |visible| visible.as_str()))?;
         let canonical = match kind {
-            Kind::Phone => normalise::phone(raw, hints.region),
-            Kind::Email => normalise::email(raw),
-            Kind::Iban => normalise::iban(raw),
-            Kind::Plate => normalise::plate(raw, hints.region),
-            Kind::Document => normalise::document(raw),
-            Kind::Bsn => normalise::bsn(raw),
-            Kind::Person => normalise::person_line(raw, hints.dates),
+            Kind::Phone => normalise::phone(text, hints.region),
+            Kind::Email => normalise::email(text),
+            Kind::Iban => normalise::iban(text),
+            Kind::Plate => normalise::plate(text, hints.region),
+            Kind::Vin => normalise::vin(text),
+            Kind::Document => normalise::document(text, hints.region),
+            Kind::Bsn => normalise::bsn(text),
+            Kind::National => normalise::national(text, hints.region),
+            Kind::Handle => normalise::handle(text, hints.platform),
+            Kind::Url => normalise::url(text),
+            Kind::Ip => normalise::ip(text),
+            Kind::Imei => normalise::imei(text),
+            Kind::Imsi => normalise::imsi(text),
+            Kind::Wallet => normalise::wallet(text),
+            Kind::Company => normalise::company(text, hints.region),
+            Kind::Address => normalise::address_line(text, hints.region),
+            Kind::Person => person::canonical_of_line(text, hints),
         }?;
         Self::new(kind, canonical)
     }
 
-    /// A person by names and birth date: `berg jan|1985-02-23`.
+    /// A person by what a record says: `jan|berg|1985-02-23|m|1234AB|12|dorpsstraat|utrecht`.
     ///
     /// # Errors
     ///
-    /// - [`Rejection::PersonNameTooShort`]: fewer than two names, or initials only.
+    /// - [`Rejection::PersonTooLittle`]: no match key of the shipped profile can be made of it.
     /// - [`Rejection::PersonNameNotValid`]: digits in a name.
-    /// - [`Rejection::Placeholder`]: "unknown" and the like.
-    /// - [`Rejection::DateOutOfRange`]: not born between 1850 and 2150.
+    /// - [`Rejection::Placeholder`]: "unknown" and the like in a name's place.
+    /// - [`Rejection::DateFormat`], [`Rejection::DateTwoDigitYear`], [`Rejection::DateImpossible`],
+    ///   [`Rejection::DateOutOfRange`]: the birth date is none, or not between 1500 and 2150.
     /// - [`Rejection::TooLong`].
-    pub fn person(names: &PersonNames<'_>, born: Date) -> Result<Self, Rejection> {
-        Self::new(Kind::Person, normalise::person(names, born)?)
+    pub fn person(parts: &PersonParts<'_>, hints: &Hints) -> Result<Self, Rejection> {
+        Self::new(Kind::Person, person::canonical(parts, hints)?)
+    }
+
+    /// An address by its parts: 1012 AB, 12, a -> `NL:1012AB:12A`.
+    ///
+    /// # Errors
+    ///
+    /// - [`Rejection::AddressPostcode`], [`Rejection::AddressNumber`]: not in the country's form.
+    /// - [`Rejection::AddressStreet`]: no street, where a postcode covers many.
+    pub fn address(parts: &AddressParts<'_>, hints: &Hints) -> Result<Self, Rejection> {
+        Self::new(Kind::Address, normalise::address(parts, hints.region)?)
     }
 
     /// Takes a canonical form that was made elsewhere; accepts exactly the strings that normalisation yields.
@@ -89,22 +110,22 @@ impl Identifier {
         &self.canonical
     }
 
-    /// What is compared on behalf of this identifier: one key, the canonical form itself.
-    ///
-    /// This is the seam for profiles in which a person has several weighted keys (surname + birth date, initials + postcode ...).
+    /// What is compared on behalf of this identifier under a profile: one key for a numbered kind, several for a person, none
+    /// for a kind that the profile lacks. Each once, in the order of [`Profile::keys`].
     #[must_use]
-    pub fn match_keys(&self) -> Vec<MatchKey> {
-        vec![MatchKey {
-            kind: self.kind,
-            bytes: Zeroizing::new(self.canonical.as_bytes().to_vec()),
-        }]
+    pub fn match_keys(&self, profile: &Profile) -> Vec<MatchKey> {
+        profile.match_keys(self)
     }
 
     fn new(kind: Kind, canonical: Zeroizing<String>) -> Result<Self, Rejection> {
         if canonical.len() > MAX_CANONICAL {
             return Err(Rejection::TooLong);
         }
-        Ok(Self { kind, canonical })
+        let identifier = Self { kind, canonical };
+        if kind == Kind::Person && !Profile::shipped().has_key(&identifier) {
+            return Err(Rejection::PersonTooLittle);
+        }
+        Ok(identifier)
     }
 }
 
@@ -134,21 +155,25 @@ impl fmt::Debug for Identifier {
     }
 }
 
-/// What is compared: bytes that are equal at two agencies when the identifiers agree under the profile.
+/// What is compared: bytes that are equal at two agencies when the identifiers agree under one rule of the profile.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MatchKey {
-    kind: Kind,
+    key: u16,
     bytes: Zeroizing<Vec<u8>>,
 }
 
 impl MatchKey {
-    /// The kind of identifier that it was made from.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
+    pub(crate) fn new(key: u16, bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self { key, bytes }
     }
 
-    /// The bytes to hash: personal data, in clear.
+    /// The rule that it was made by: its place in [`Profile::keys`].
+    #[must_use]
+    pub fn key(&self) -> u16 {
+        self.key
+    }
+
+    /// The bytes to hash, together with the kind of the key: personal data, in clear. Those of different rules for persons differ.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -158,7 +183,7 @@ impl MatchKey {
 impl fmt::Debug for MatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MatchKey")
-            .field("kind", &self.kind)
+            .field("key", &self.key)
             .finish_non_exhaustive()
     }
 }
@@ -166,8 +191,10 @@ impl fmt::Debug for MatchKey {
 /// What the text itself does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hints {
-    /// Country of telephone numbers without country code, and of number plates.
+    /// Country of what does not name its own: telephone numbers without country code, plates, documents and the like.
     pub region: Region,
     /// Order of day, month and year.
     pub dates: DateOrder,
+    /// Platform of handles that do not name theirs.
+    pub platform: Option<Platform>,
 }

@@ -1,14 +1,23 @@
 //! Reading an agency's export: a stream of rows in, records and rejects out, in memory that does not grow with the file.
 
+mod cells;
+mod dates;
 mod error;
+mod feed;
+mod format;
+mod json;
+mod parquet;
 mod plan;
 mod rows;
 mod source;
+mod xlsx;
 
 use std::fmt;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
 
-use self::error::Fault;
+use self::json::JsonLines;
 use self::plan::Plan;
 use self::rows::Rows;
 use self::source::Source;
@@ -17,7 +26,12 @@ use crate::record::Record;
 use crate::rejection::Rejection;
 use crate::summary::Summary;
 
-pub use self::error::{Header, ImportError};
+pub(crate) use self::cells::{Cells, RowSource, column_name};
+pub(crate) use self::error::Fault;
+pub use self::error::{Header, ImportError, Limit, Unsupported};
+pub use self::format::{Format, UnknownFormat};
+pub use self::parquet::MAX_ROW_GROUP;
+pub use self::xlsx::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_TEXT};
 
 /// Longest row in bytes, after decoding to UTF-8. An open quote runs into this instead of swallowing the file.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
@@ -26,27 +40,72 @@ pub const MAX_ROW_BYTES: usize = 1 << 20;
 pub const MAX_COLUMNS: usize = 4096;
 
 /// An import under way: an iterator over the file's rows, which ends after the first error.
-pub struct Import<R> {
-    rows: Rows<R>,
+pub struct Import<'a> {
+    rows: Box<dyn RowSource + 'a>,
     plan: Plan,
     summary: Summary,
     done: bool,
 }
 
-impl<R: Read> Import<R> {
-    /// Detects encoding and delimiter, reads the header and finds the mapping's columns in it.
+impl<'a> Import<'a> {
+    /// Opens CSV or JSON Lines: detects the format, encoding and delimiter, reads the header and finds the mapping's columns in it.
     ///
-    /// `file_name` is for messages only.
+    /// `file_name` is for messages, and for the format if neither the mapping nor the first bytes tell it.
     ///
     /// # Errors
     ///
     /// - [`ImportError::Unreadable`]: the reader failed.
+    /// - [`ImportError::Unsupported`]: XLSX and Parquet need [`Import::open_path`]; others are not read at all.
     /// - [`ImportError::Empty`]: nothing but blanks.
     /// - [`ImportError::MissingColumn`], [`ImportError::DuplicateColumn`]: the header does not fit the mapping.
-    /// - [`ImportError::Encoding`], [`ImportError::NotText`], [`ImportError::RowTooLong`], [`ImportError::TooManyColumns`]:
-    ///   the header cannot be read.
-    pub fn open(reader: R, file_name: &str, mapping: &Mapping) -> Result<Self, ImportError> {
-        Self::begin(reader, file_name, mapping).map_err(|fault| fault.in_file(file_name))
+    /// - [`ImportError::Encoding`], [`ImportError::NotText`], [`ImportError::NotJson`], [`ImportError::RowTooLong`],
+    ///   [`ImportError::TooManyColumns`]: the header cannot be read.
+    pub fn open(reader: impl Read + Send + 'a, file_name: &str, mapping: &Mapping) -> Result<Self, ImportError> {
+        stream(reader, file_name, mapping)
+            .and_then(|(rows, format)| Self::begin(rows, format, file_name, mapping))
+            .map_err(|fault| fault.in_file(file_name))
+    }
+
+    /// Opens a file of any format.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Import::open`], and [`ImportError::Damaged`], [`ImportError::Limit`], [`ImportError::NoSheet`].
+    pub fn open_path(path: &Path, mapping: &Mapping) -> Result<Import<'static>, ImportError> {
+        let name = path.display().to_string();
+        file(path, &name, mapping)
+            .and_then(|(rows, format)| Import::begin(rows, format, &name, mapping))
+            .map_err(|fault| fault.in_file(&name))
+    }
+
+    /// The files that an import of `path` reads: itself, or those in the directory whose names end in a known way, in the order
+    /// of their names. Subdirectories and hidden files are left out.
+    ///
+    /// # Errors
+    ///
+    /// - [`ImportError::Unreadable`]: there is no such file or directory, or it cannot be listed.
+    /// - [`ImportError::NoFiles`]: a directory without one.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+        let name = path.display().to_string();
+        let unreadable = |error| Fault::Io(error).in_file(&name);
+        if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let mut files = Vec::new();
+        for entry in fs::read_dir(path).map_err(unreadable)? {
+            let file = entry.map_err(unreadable)?.path();
+            let is_hidden = file
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(['.', '~']));
+            if !is_hidden && Format::of_name(&file).is_some() && file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort_unstable();
+        match files.is_empty() {
+            true => Err(ImportError::NoFiles { file: name }),
+            false => Ok(files),
+        }
     }
 
     /// What was read so far.
@@ -55,25 +114,30 @@ impl<R: Read> Import<R> {
         &self.summary
     }
 
-    /// Bytes taken from the reader's content so far: compare with the file's length for a progress bar.
+    /// How much of the file was read so far: compare with its length for a progress bar.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
         self.rows.bytes_read()
     }
 
-    fn begin(reader: R, file_name: &str, mapping: &Mapping) -> Result<Self, Fault> {
-        let source = Source::open(reader, mapping.encoding)?;
-        let mut rows = Rows::new(source, mapping.delimiter)?;
+    fn begin(
+        mut rows: Box<dyn RowSource + 'a>,
+        format: Format,
+        file_name: &str,
+        mapping: &Mapping,
+    ) -> Result<Self, Fault> {
         let plan = loop {
             let header = rows.next()?.ok_or(Fault::Empty)?;
             if !header.is_blank() {
                 break Plan::new(mapping, &header)?;
             }
         };
+        let mut summary = Summary::new(file_name.to_owned());
+        summary.read_as(format, rows.encoding());
         Ok(Self {
             rows,
             plan,
-            summary: Summary::new(file_name.to_owned()),
+            summary,
             done: false,
         })
     }
@@ -90,15 +154,75 @@ impl<R: Read> Import<R> {
                     found: cells.len(),
                 });
             }
-            let row = self.plan.read(&cells);
+            let row = self.plan.read(cells);
+            self.plan.watch(cells, &mut self.summary);
             self.summary.add(&row);
             return Ok(Some(row));
         }
-        Ok(None)
+        self.plan.check().map(|()| None)
     }
 }
 
-impl<R: Read> Iterator for Import<R> {
+/// The rows of a file without a mapping's look at them: all columns, the header first.
+pub(crate) fn rows_of_path(path: &Path, mapping: &Mapping) -> Result<Box<dyn RowSource>, Fault> {
+    file(path, &path.display().to_string(), mapping).map(|(rows, _)| rows)
+}
+
+/// The same of a text that comes as it comes.
+pub(crate) fn rows_of_reader<'a>(
+    reader: impl Read + Send + 'a,
+    name: &str,
+    mapping: &Mapping,
+) -> Result<Box<dyn RowSource + 'a>, Fault> {
+    stream(reader, name, mapping).map(|(rows, _)| rows)
+}
+
+/// Rows of a text that comes as it comes.
+fn stream<'a>(
+    reader: impl Read + Send + 'a,
+    name: &str,
+    mapping: &Mapping,
+) -> Result<(Box<dyn RowSource + 'a>, Format), Fault> {
+    let source = Source::open(reader, mapping.encoding, mapping.hints.region)?;
+    let format = match mapping.format {
+        Some(format) => format,
+        None => Format::detect(Path::new(name), source.head())?,
+    };
+    let rows: Box<dyn RowSource + 'a> = match format {
+        Format::Csv => Box::new(Rows::new(source, mapping.delimiter)?),
+        Format::JsonLines => Box::new(JsonLines::new(source)),
+        Format::Xlsx | Format::Parquet => return Err(Unsupported::Stream.into()),
+    };
+    Ok((rows, format))
+}
+
+/// Rows of a file, which may have its index at the end.
+fn file(path: &Path, name: &str, mapping: &Mapping) -> Result<(Box<dyn RowSource>, Format), Fault> {
+    let mut file = File::open(path)?;
+    let mut head = Vec::new();
+    file.by_ref().take(128).read_to_end(&mut head)?;
+    file.rewind()?;
+    let format = match (mapping.format, Format::detect(path, &head)) {
+        // the two look the same from outside
+        (_, Err(Fault::Unsupported(Unsupported::OldExcel))) if xlsx::contains(&file, "EncryptedPackage")? => {
+            return Err(Unsupported::Password.into());
+        }
+        (Some(format), _) => format,
+        (None, detected) => detected?,
+    };
+    let rows: Box<dyn RowSource> = match format {
+        Format::Csv | Format::JsonLines => return stream(file, name, mapping),
+        Format::Xlsx => Box::new(xlsx::open(file, mapping.sheet.clone())?),
+        Format::Parquet => {
+            let is_blank = mapping.kinds().is_empty();
+            let wanted = (!is_blank).then(|| mapping.columns().into_iter().map(column_name).collect());
+            Box::new(parquet::open(file, wanted)?)
+        }
+    };
+    Ok((rows, format))
+}
+
+impl Iterator for Import<'_> {
     type Item = Result<Row, ImportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -114,7 +238,7 @@ impl<R: Read> Iterator for Import<R> {
     }
 }
 
-impl<R> fmt::Debug for Import<R> {
+impl fmt::Debug for Import<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Import")
             .field("summary", &self.summary)

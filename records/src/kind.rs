@@ -1,4 +1,4 @@
-//! The closed vocabularies: kinds of identifier, roles of a subject, visibility classes.
+//! The closed vocabularies: kinds of identifier, platforms, roles of a subject, visibility classes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,7 +70,7 @@ macro_rules! words {
 
 words! {
     /// What an identifier points with.
-    Kind, UnknownKind, "kind", 7;
+    Kind, UnknownKind, "kind", 17;
     /// Telephone number, ITU-T E.164.
     Phone = "phone",
     /// E-mail address, RFC 5321.
@@ -79,12 +79,80 @@ words! {
     Iban = "iban",
     /// Vehicle registration mark with its country.
     Plate = "plate",
-    /// Travel or identity document number, ICAO 9303.
+    /// Vehicle identification number, ISO 3779.
+    Vin = "vin",
+    /// Travel or identity document number with its issuer, ICAO 9303.
     Document = "document",
     /// Dutch citizen service number (Wet algemene bepalingen burgerservicenummer).
     Bsn = "bsn",
+    /// Personal number that another state gave, with that state.
+    National = "national",
+    /// Account on a platform, by its name there.
+    Handle = "handle",
+    /// Web address, WHATWG URL.
+    Url = "url",
+    /// Internet address, RFC 791 and RFC 5952.
+    Ip = "ip",
+    /// Mobile device, 3GPP TS 23.003 section 6.
+    Imei = "imei",
+    /// SIM card, ITU-T E.212.
+    Imsi = "imsi",
+    /// Address of a crypto-asset.
+    Wallet = "wallet",
+    /// Company by its number in a register, with the country.
+    Company = "company",
+    /// Place: postcode and house number with the country.
+    Address = "address",
     /// Names and birth date, compared as one exact key: people who share both are told apart by a person, not here.
     Person = "person",
+}
+
+impl Kind {
+    /// Whether the country counts when text is read: given by the text itself, a column, or [`Hints`](crate::Hints).
+    #[must_use]
+    pub const fn has_country(self) -> bool {
+        matches!(
+            self,
+            Self::Phone | Self::Plate | Self::Document | Self::National | Self::Company | Self::Address
+        )
+    }
+}
+
+words! {
+    /// Where a [handle](Kind::Handle) is a name.
+    Platform, UnknownPlatform, "platform", 16;
+    /// Telegram: a user name, or the number of an account.
+    Telegram = "telegram",
+    /// Instagram, and Threads, which shares its names.
+    Instagram = "instagram",
+    /// Facebook: a user name, or the number of a profile.
+    Facebook = "facebook",
+    /// X, formerly Twitter.
+    X = "x",
+    /// TikTok.
+    Tiktok = "tiktok",
+    /// Snapchat.
+    Snapchat = "snapchat",
+    /// YouTube: a handle, or the id of a channel.
+    Youtube = "youtube",
+    /// LinkedIn: a personal profile.
+    Linkedin = "linkedin",
+    /// VKontakte.
+    Vk = "vk",
+    /// Odnoklassniki.
+    Ok = "ok",
+    /// Discord: a user name, or the number of an account.
+    Discord = "discord",
+    /// Reddit.
+    Reddit = "reddit",
+    /// OnlyFans.
+    Onlyfans = "onlyfans",
+    /// Signal: a user name such as `jan.01`.
+    Signal = "signal",
+    /// WeChat.
+    Wechat = "wechat",
+    /// Skype, closed in 2025; names live on in records.
+    Skype = "skype",
 }
 
 words! {
@@ -139,7 +207,8 @@ mod tests {
         let error = "fax".parse::<Kind>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown kind, use one of: phone, email, iban, plate, document, bsn, person"
+            "unknown kind, use one of: phone, email, iban, plate, vin, document, bsn, national, handle, url, ip, imei, imsi, \
+             wallet, company, address, person"
         );
     }
 }

@@ -36,25 +36,34 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod date;
+mod explain;
 mod identifier;
 mod import;
 mod kind;
 mod mapping;
 mod normalise;
+mod person;
 mod profile;
+mod propose;
 mod record;
 mod region;
 mod rejection;
 mod summary;
 
 pub use date::{DateOrder, parse_date};
+pub use explain::{Explanation, Step, explain};
 pub use identifier::{Hints, Identifier, MAX_CANONICAL, MAX_RAW, MatchKey};
-pub use import::{Header, Import, ImportError, MAX_COLUMNS, MAX_ROW_BYTES, Reject, RejectIn, Row};
-pub use kind::{Kind, Role, UnknownKind, UnknownRole, UnknownVisibility, Visibility};
-pub use mapping::{Mapping, MappingError};
-pub use normalise::PersonNames;
-pub use profile::Profile;
+pub use import::{
+    Format, Header, Import, ImportError, Limit, MAX_COLUMNS, MAX_ROW_BYTES, MAX_ROW_GROUP, MAX_XLSX_BYTES,
+    MAX_XLSX_RATIO, MAX_XLSX_TEXT, Reject, RejectIn, Row, UnknownFormat, Unsupported,
+};
+pub use kind::{Kind, Platform, Role, UnknownKind, UnknownPlatform, UnknownRole, UnknownVisibility, Visibility};
+pub use mapping::{Mapping, MappingError, MixedDates};
+pub use normalise::{AddressParts, Mrz};
+pub use person::{PersonParts, salvage_birth_date};
+pub use profile::{Agreed, Key, Profile, ProfileError, Sizes};
+pub use propose::{Ask, Proposal};
 pub use record::{MAX_IDENTIFIERS_PER_RECORD, MAX_REFERENCE, Record, RecordError};
 pub use region::{Region, UnknownRegion};
 pub use rejection::Rejection;
-pub use summary::Summary;
+pub use summary::{Summary, Warning, WarningKind};

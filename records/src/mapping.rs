@@ -1,22 +1,31 @@
 //! The mapping file: which column of an agency's export means what.
 
+mod error;
+mod raw;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use encoding_rs::Encoding;
-use serde::Deserialize;
-use thiserror::Error;
+use serde::{Deserialize, Serialize};
 
-use crate::date::DateOrder;
+use self::raw::{RawBorn, RawIdentifier, RawMapping};
 use crate::identifier::Hints;
-use crate::kind::{Kind, Role, Visibility};
+use crate::import::Format;
+use crate::kind::{Kind, Platform, Role, Visibility};
+use crate::record::MAX_REFERENCE;
 use crate::region::Region;
+
+pub use self::error::MappingError;
 
 /// A checked mapping.
 #[derive(Debug, Clone)]
 pub struct Mapping {
+    pub(crate) format: Option<Format>,
+    pub(crate) sheet: Option<String>,
     pub(crate) delimiter: Option<u8>,
     pub(crate) encoding: Option<&'static Encoding>,
     pub(crate) hints: Hints,
+    pub(crate) mixed_dates: MixedDates,
     pub(crate) reference: String,
     pub(crate) role: Option<String>,
     /// The agency's own words, in lower case.
@@ -26,7 +35,20 @@ pub struct Mapping {
     pub(crate) visibility_column: Option<String>,
     pub(crate) observed: Option<String>,
     pub(crate) expires: Option<String>,
+    pub(crate) origin: Option<String>,
+    pub(crate) default_origin: Option<String>,
     pub(crate) identifiers: Vec<Source>,
+}
+
+/// What to do with a column that writes some dates day-month and some month-day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MixedDates {
+    /// End the import when both are seen.
+    #[default]
+    Stop,
+    /// Take what can be read in one way, and reject what can be read in two.
+    Reject,
 }
 
 /// Where identifiers of one kind stand.
@@ -36,16 +58,67 @@ pub(crate) enum Source {
     Columns {
         kind: Kind,
         columns: Vec<String>,
-        country: Option<Region>,
-        country_column: Option<String>,
+        country: Country,
+        platform: Option<Platform>,
+    },
+    /// One address per row, in parts.
+    Address {
+        postcode: String,
+        house_number: String,
+        addition: Option<String>,
+        street: Option<String>,
+        country: Country,
     },
     /// One person per row.
-    Person {
-        given: String,
-        family: String,
-        particle: Option<String>,
-        born: String,
-    },
+    Person(Box<PersonColumns>),
+}
+
+/// Where the country stands that an identifier belongs to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Country {
+    pub(crate) fixed: Option<Region>,
+    pub(crate) column: Option<String>,
+}
+
+/// Where the parts of a person stand.
+#[derive(Debug, Clone)]
+pub(crate) struct PersonColumns {
+    pub(crate) name: Option<String>,
+    pub(crate) given: Option<String>,
+    pub(crate) family: Option<String>,
+    pub(crate) particle: Option<String>,
+    pub(crate) born: Option<Born>,
+    pub(crate) sex: Option<String>,
+    pub(crate) postcode: Option<String>,
+    pub(crate) house_number: Option<String>,
+    pub(crate) street: Option<String>,
+    pub(crate) place: Option<String>,
+}
+
+/// Where a birth date stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Born {
+    Date(String),
+    /// Year, month and day apart.
+    Parts([String; 3]),
+}
+
+impl PersonColumns {
+    /// All but the birth date.
+    fn plain(&self) -> impl Iterator<Item = &str> {
+        let columns = [
+            &self.name,
+            &self.given,
+            &self.family,
+            &self.particle,
+            &self.sex,
+            &self.postcode,
+            &self.house_number,
+            &self.street,
+            &self.place,
+        ];
+        columns.into_iter().filter_map(|column| column.as_deref())
+    }
 }
 
 impl Mapping {
@@ -68,13 +141,25 @@ impl Mapping {
                 needs: "role",
             });
         }
+        if raw
+            .record
+            .default_origin
+            .as_deref()
+            .is_some_and(|origin| !is_origin(origin))
+        {
+            return Err(MappingError::DefaultOrigin);
+        }
         let mapping = Self {
+            format: raw.source.format,
+            sheet: raw.source.sheet,
             delimiter,
             encoding,
             hints: Hints {
                 region: raw.source.region,
                 dates: raw.source.dates,
+                platform: raw.source.platform,
             },
+            mixed_dates: raw.source.mixed_dates,
             reference: raw.record.reference,
             role: raw.record.role,
             roles: roles(raw.record.roles)?,
@@ -83,12 +168,47 @@ impl Mapping {
             visibility_column: raw.record.visibility_column,
             observed: raw.record.observed,
             expires: raw.record.expires,
+            origin: raw.record.origin,
+            default_origin: raw.record.default_origin,
             identifiers,
         };
         if mapping.columns().iter().any(|column| column.trim().is_empty()) {
             return Err(MappingError::EmptyColumn);
         }
         Ok(mapping)
+    }
+
+    /// One that maps nothing, to look into a file with.
+    pub(crate) fn blank(format: Option<Format>, sheet: Option<String>, region: Region) -> Self {
+        Self {
+            format,
+            sheet,
+            delimiter: None,
+            encoding: None,
+            hints: Hints {
+                region,
+                ..Hints::default()
+            },
+            mixed_dates: MixedDates::Stop,
+            reference: String::new(),
+            role: None,
+            roles: BTreeMap::new(),
+            default_role: Role::Other,
+            visibility: Visibility::B,
+            visibility_column: None,
+            observed: None,
+            expires: None,
+            origin: None,
+            default_origin: None,
+            identifiers: Vec::new(),
+        }
+    }
+
+    /// Reads every file as of this format, whatever its name, its bytes or the mapping file say.
+    #[must_use]
+    pub fn with_format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
     }
 
     /// The kinds of identifier that an import through it can yield.
@@ -98,7 +218,8 @@ impl Mapping {
             .iter()
             .map(|source| match source {
                 Source::Columns { kind, .. } => *kind,
-                Source::Person { .. } => Kind::Person,
+                Source::Address { .. } => Kind::Address,
+                Source::Person(_) => Kind::Person,
             })
             .collect()
     }
@@ -108,28 +229,41 @@ impl Mapping {
     pub fn columns(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::from([self.reference.as_str()]);
         names.extend(
-            [&self.role, &self.visibility_column, &self.observed, &self.expires]
-                .into_iter()
-                .filter_map(|c| c.as_deref()),
+            [
+                &self.role,
+                &self.visibility_column,
+                &self.observed,
+                &self.expires,
+                &self.origin,
+            ]
+            .into_iter()
+            .filter_map(|c| c.as_deref()),
         );
         for source in &self.identifiers {
             match source {
-                Source::Columns {
-                    columns,
-                    country_column,
-                    ..
-                } => {
+                Source::Columns { columns, country, .. } => {
                     names.extend(columns.iter().map(String::as_str));
-                    names.extend(country_column.as_deref());
+                    names.extend(country.column.as_deref());
                 }
-                Source::Person {
-                    given,
-                    family,
-                    particle,
-                    born,
+                Source::Address {
+                    postcode,
+                    house_number,
+                    addition,
+                    street,
+                    country,
                 } => {
-                    names.extend([given.as_str(), family.as_str(), born.as_str()]);
-                    names.extend(particle.as_deref());
+                    names.extend([postcode.as_str(), house_number]);
+                    names.extend(addition.as_deref());
+                    names.extend(street.as_deref());
+                    names.extend(country.column.as_deref());
+                }
+                Source::Person(person) => {
+                    names.extend(person.plain());
+                    match &person.born {
+                        None => {}
+                        Some(Born::Date(column)) => names.extend([column.as_str()]),
+                        Some(Born::Parts(columns)) => names.extend(columns.iter().map(String::as_str)),
+                    }
                 }
             }
         }
@@ -162,161 +296,82 @@ fn roles(raw: BTreeMap<String, Role>) -> Result<BTreeMap<String, Role>, MappingE
     Ok(roles)
 }
 
+fn is_origin(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_REFERENCE && !text.chars().any(char::is_control)
+}
+
 fn source(raw: RawIdentifier) -> Result<Source, MappingError> {
     let kind = raw.kind;
-    let needs = |setting| MappingError::IdentifierNeeds { kind, setting };
-    let unfit = |setting| MappingError::NotForKind { kind, setting };
-    if kind == Kind::Person {
-        for (given, setting) in [
-            (raw.columns.is_some(), "columns"),
-            (raw.country.is_some(), "country"),
-            (raw.country_column.is_some(), "country_column"),
-        ] {
-            if given {
-                return Err(unfit(setting));
-            }
-        }
-        return Ok(Source::Person {
-            given: raw.given.ok_or(needs("given"))?,
-            family: raw.family.ok_or(needs("family"))?,
-            particle: raw.particle,
-            born: raw.born.ok_or(needs("born"))?,
-        });
-    }
-    for (given, setting) in [
-        (raw.given.is_some(), "given"),
-        (raw.family.is_some(), "family"),
-        (raw.particle.is_some(), "particle"),
-        (raw.born.is_some(), "born"),
+    let (is_person, is_address) = (kind == Kind::Person, kind == Kind::Address);
+    let is_document = kind == Kind::Document;
+    let has_country = kind.has_country();
+    for (is_set, setting, fits) in [
+        (raw.columns.is_some(), "columns", !is_person),
+        (raw.country.is_some(), "country", has_country),
+        (raw.country_column.is_some(), "country_column", has_country),
+        (raw.mrz.is_some(), "mrz", is_document),
+        (raw.name.is_some(), "name", is_person),
+        (raw.given.is_some(), "given", is_person),
+        (raw.family.is_some(), "family", is_person),
+        (raw.particle.is_some(), "particle", is_person),
+        (raw.born.is_some(), "born", is_person),
+        (raw.sex.is_some(), "sex", is_person),
+        (raw.postcode.is_some(), "postcode", is_person || is_address),
+        (raw.house_number.is_some(), "house_number", is_person || is_address),
+        (raw.addition.is_some(), "addition", is_address),
+        (raw.street.is_some(), "street", is_person || is_address),
+        (raw.platform.is_some(), "platform", kind == Kind::Handle),
+        (raw.place.is_some(), "place", is_person),
     ] {
-        if given {
-            return Err(unfit(setting));
+        if is_set && !fits {
+            return Err(MappingError::NotForKind { kind, setting });
         }
     }
-    let has_country = matches!(kind, Kind::Phone | Kind::Plate | Kind::Document);
-    if raw.country.is_some() && !has_country {
-        return Err(unfit("country"));
+    let needs = |setting| MappingError::IdentifierNeeds { kind, setting };
+    if is_person {
+        if raw.name.is_none() && raw.given.is_none() && raw.family.is_none() {
+            return Err(needs("name, given or family"));
+        }
+        return Ok(Source::Person(Box::new(PersonColumns {
+            name: raw.name,
+            given: raw.given,
+            family: raw.family,
+            particle: raw.particle,
+            born: raw.born.map(|born| match born {
+                RawBorn::Date(column) => Born::Date(column),
+                RawBorn::Parts(columns) => Born::Parts(columns),
+            }),
+            sex: raw.sex,
+            postcode: raw.postcode,
+            house_number: raw.house_number,
+            street: raw.street,
+            place: raw.place,
+        })));
     }
-    if raw.country_column.is_some() && !has_country {
-        return Err(unfit("country_column"));
+    let country = Country {
+        fixed: raw.country,
+        column: raw.country_column,
+    };
+    match (raw.postcode, raw.house_number) {
+        (Some(postcode), Some(house_number)) if raw.columns.is_none() => Ok(Source::Address {
+            postcode,
+            house_number,
+            addition: raw.addition,
+            street: raw.street,
+            country,
+        }),
+        (None, None) if raw.addition.is_none() => {
+            let columns: Vec<String> = raw.columns.into_iter().flatten().chain(raw.mrz).collect();
+            if columns.is_empty() {
+                return Err(needs("columns"));
+            }
+            Ok(Source::Columns {
+                kind,
+                columns,
+                country,
+                platform: raw.platform,
+            })
+        }
+        _ => Err(needs("columns, or postcode and house_number,")),
     }
-    let columns = raw
-        .columns
-        .filter(|columns| !columns.is_empty())
-        .ok_or(needs("columns"))?;
-    Ok(Source::Columns {
-        kind,
-        columns,
-        country: raw.country,
-        country_column: raw.country_column,
-    })
-}
-
-/// Why a mapping file cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum MappingError {
-    /// Not TOML, an unknown setting, or a value that a setting does not take.
-    #[error(transparent)]
-    Toml(#[from] toml::de::Error),
-    /// No `[[identifier]]`.
-    #[error("the mapping has no [[identifier]]: nothing would be compared")]
-    NoIdentifier,
-    /// A column name that is blank.
-    #[error("a column name in the mapping is empty")]
-    EmptyColumn,
-    /// Not one ASCII character.
-    #[error("`delimiter` must be one character such as \";\", \",\", \"|\" or \"\\t\"")]
-    Delimiter,
-    /// A label that the WHATWG Encoding Standard does not know.
-    #[error("unknown `encoding`: use a name such as \"utf-8\", \"windows-1252\" or \"utf-16le\"")]
-    Encoding,
-    /// A setting that means nothing alone.
-    #[error("`{setting}` needs `{needs}` beside it")]
-    Needs {
-        /// The setting that is there.
-        setting: &'static str,
-        /// The one that is not.
-        needs: &'static str,
-    },
-    /// The same word in other case, with another role.
-    #[error("`roles` gives \"{word}\" two roles: case does not count")]
-    RoleTwice {
-        /// The word, from the mapping file.
-        word: String,
-    },
-    /// A setting that the kind cannot do without.
-    #[error("identifier of kind {kind} needs `{setting}`")]
-    IdentifierNeeds {
-        /// The identifier's kind.
-        kind: Kind,
-        /// The setting that is missing.
-        setting: &'static str,
-    },
-    /// A setting that belongs to another kind.
-    #[error("`{setting}` does not go with an identifier of kind {kind}")]
-    NotForKind {
-        /// The identifier's kind.
-        kind: Kind,
-        /// The setting that is too many.
-        setting: &'static str,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawMapping {
-    #[serde(default)]
-    source: RawSource,
-    record: RawRecord,
-    #[serde(default)]
-    identifier: Vec<RawIdentifier>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct RawSource {
-    delimiter: Option<String>,
-    encoding: Option<String>,
-    region: Region,
-    dates: DateOrder,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRecord {
-    reference: String,
-    role: Option<String>,
-    #[serde(default)]
-    roles: BTreeMap<String, Role>,
-    #[serde(default = "default_role")]
-    default_role: Role,
-    #[serde(default = "default_visibility")]
-    visibility: Visibility,
-    visibility_column: Option<String>,
-    observed: Option<String>,
-    expires: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawIdentifier {
-    kind: Kind,
-    columns: Option<Vec<String>>,
-    #[serde(alias = "issuer")]
-    country: Option<Region>,
-    #[serde(alias = "issuer_column")]
-    country_column: Option<String>,
-    given: Option<String>,
-    family: Option<String>,
-    particle: Option<String>,
-    born: Option<String>,
-}
-
-fn default_role() -> Role {
-    Role::Other
-}
-
-/// Visible only after consent: the safe side for an agency that said nothing.
-fn default_visibility() -> Visibility {
-    Visibility::B
 }

@@ -1,21 +1,56 @@
-//! The rules of profile `eu-thb/1`, one file per kind: raw text in, canonical form out.
+//! The rules of profile `eu-thb/1`, one file per numbered kind: raw text in, canonical form out.
 
+mod address;
 mod bsn;
+mod cell;
+mod check;
+mod company;
+mod device;
 mod document;
 mod email;
+mod handle;
 mod iban;
-mod person;
+mod ip;
+mod mrz;
+mod national;
 mod phone;
 mod plate;
 mod text;
+mod url;
+mod vin;
+mod wallet;
 
-pub use person::PersonNames;
+pub use address::AddressParts;
+pub use mrz::Mrz;
 
+use crate::person::{PARTICLES, STREET_WORDS, UNKNOWN_NAMES};
+
+pub(crate) use address::{address, address_line};
 pub(crate) use bsn::bsn;
+pub(crate) use cell::{cell, visible};
+pub(crate) use company::company;
+pub(crate) use device::{imei, imsi};
 pub(crate) use document::document;
 pub(crate) use email::email;
+pub(crate) use handle::handle;
 pub(crate) use iban::iban;
-pub(crate) use person::{PARTICLES, UNKNOWN_NAMES, person, person_line};
-pub(crate) use phone::{VIETNAM_2018, phone};
+pub(crate) use ip::ip;
+pub(crate) use national::{has_check_digits, national};
+pub(crate) use phone::{VIETNAM_2018, number_part, phone};
 pub(crate) use plate::plate;
-pub(crate) use text::{FILLERS, ascii};
+use text::FILLERS;
+pub(crate) use text::{alphanumeric, ascii};
+pub(crate) use url::url;
+pub(crate) use vin::vin;
+pub(crate) use wallet::wallet;
+
+/// Word lists that decide what a text becomes: part of what two nodes agree on.
+pub(crate) const WORD_LISTS: &[&[&str]] = &[
+    FILLERS,
+    PARTICLES,
+    UNKNOWN_NAMES,
+    STREET_WORDS,
+    device::SHARED_IMEIS,
+    handle::RESERVED,
+    url::TRACKING,
+];

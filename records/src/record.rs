@@ -29,6 +29,8 @@ pub struct Record {
     pub observed: Option<Date>,
     /// Day after which the record may no longer be held or compared.
     pub expires: Option<Date>,
+    /// The unit or system that the record came from, and that hears of hits.
+    pub origin: Option<String>,
     /// Sorted, each once.
     pub identifiers: Vec<Identifier>,
 }
@@ -67,10 +69,25 @@ impl Record {
                 visibility,
                 observed,
                 expires,
+                origin: None,
                 identifiers,
             }),
             found => Err(RecordError::TooManyIdentifiers { found }),
         }
+    }
+
+    /// Names the unit or system that the record came from.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::OriginNotValid`]: more than [`MAX_REFERENCE`] bytes, or control characters.
+    pub fn with_origin(mut self, origin: Option<String>) -> Result<Self, RecordError> {
+        let fits = |text: &String| text.len() <= MAX_REFERENCE && !text.chars().any(char::is_control);
+        if !origin.as_ref().is_none_or(fits) {
+            return Err(RecordError::OriginNotValid);
+        }
+        self.origin = origin;
+        Ok(self)
     }
 }
 
@@ -97,6 +114,9 @@ pub enum RecordError {
     /// Too long, or with control characters.
     #[error("the reference is longer than {MAX_REFERENCE} bytes or has control characters")]
     ReferenceNotValid,
+    /// Too long, or with control characters.
+    #[error("the origin is longer than {MAX_REFERENCE} bytes or has control characters")]
+    OriginNotValid,
     /// Nothing to compare.
     #[error("a record needs an identifier")]
     NoIdentifier,
@@ -113,6 +133,7 @@ impl From<RecordError> for Rejection {
         match error {
             RecordError::ReferenceMissing => Self::ReferenceMissing,
             RecordError::ReferenceNotValid => Self::ReferenceNotValid,
+            RecordError::OriginNotValid => Self::OriginNotValid,
             RecordError::NoIdentifier => Self::NoIdentifier,
             RecordError::TooManyIdentifiers { .. } => Self::TooManyIdentifiers,
         }

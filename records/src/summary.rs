@@ -1,10 +1,11 @@
 //! What an import came to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
-use crate::import::Row;
+use crate::import::{Format, Row};
 use crate::kind::Kind;
 
 /// Counts of one import, for the operator's screen, the dataset's history and the log.
@@ -12,6 +13,8 @@ use crate::kind::Kind;
 pub struct Summary {
     /// The file's name as given.
     pub file: String,
+    /// Format and encoding of what was read: `csv windows-1252`.
+    pub read_as: BTreeSet<String>,
     /// Rows read; the header and blank rows do not count.
     pub rows: u64,
     /// Records made.
@@ -26,12 +29,61 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Rows with one rejection at least, whether or not they made a record.
     pub reject_rows: u64,
+    /// What may be wrong with cells that were taken, per column.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something about a column that its owner should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// What it is.
+    pub code: WarningKind,
+    /// The column's name.
+    pub column: String,
+    /// How many cells.
+    pub cells: u64,
+    /// The row of the first.
+    pub first_row: u64,
+}
+
+/// What may be wrong with a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WarningKind {
+    /// Numbers where text should be: zeros in front are lost.
+    Numbers,
+    /// Formulas: what they came to when the file was saved was read.
+    Formulas,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            code,
+            column,
+            cells,
+            first_row,
+        } = self;
+        let what = match code {
+            WarningKind::Numbers => {
+                "are numbers, not text: leading zeros may be lost; format the column as text and fill it again from its source"
+            }
+            WarningKind::Formulas => "are formulas: what they came to when the file was saved was read",
+        };
+        write!(
+            f,
+            "column {column:?}: {cells} cells, the first in row {first_row}, {what}"
+        )
+    }
 }
 
 impl Summary {
-    pub(crate) fn new(file: String) -> Self {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(file: String) -> Self {
         Self {
             file,
+            read_as: BTreeSet::new(),
             rows: 0,
             records: 0,
             identifiers_total: 0,
@@ -39,7 +91,54 @@ impl Summary {
             rejected_total: 0,
             rejected: BTreeMap::new(),
             reject_rows: 0,
+            warnings: Vec::new(),
         }
+    }
+
+    /// Takes in the summary of another file of the same import; the name stays.
+    pub fn merge(&mut self, other: &Self) {
+        self.read_as.extend(other.read_as.iter().cloned());
+        self.rows += other.rows;
+        self.records += other.records;
+        self.identifiers_total += other.identifiers_total;
+        for (kind, count) in &other.identifiers {
+            *self.identifiers.entry(*kind).or_default() += count;
+        }
+        self.rejected_total += other.rejected_total;
+        for (reason, count) in &other.rejected {
+            *self.rejected.entry(reason).or_default() += count;
+        }
+        self.reject_rows += other.reject_rows;
+        for warning in &other.warnings {
+            match self.warning(warning.code, &warning.column) {
+                Some(known) => known.cells += warning.cells,
+                None => self.warnings.push(warning.clone()),
+            }
+        }
+    }
+
+    pub(crate) fn read_as(&mut self, format: Format, encoding: Option<&str>) {
+        self.read_as.insert(match encoding {
+            Some(encoding) => format!("{format} {}", encoding.to_ascii_lowercase()),
+            None => format.to_string(),
+        });
+    }
+
+    pub(crate) fn warn(&mut self, code: WarningKind, column: &str, row: u64) {
+        match self.warning(code, column) {
+            Some(known) => known.cells += 1,
+            None => self.warnings.push(Warning {
+                code,
+                column: column.to_owned(),
+                cells: 1,
+                first_row: row,
+            }),
+        }
+    }
+
+    fn warning(&mut self, code: WarningKind, column: &str) -> Option<&mut Warning> {
+        let mut warnings = self.warnings.iter_mut();
+        warnings.find(|warning| warning.code == code && warning.column == column)
     }
 
     pub(crate) fn add(&mut self, row: &Row) {

@@ -48,7 +48,7 @@ born = "geboortedatum"
 
 const HEADER: &str = "zaaknr;rol;klasse;gezien;bewaren_tot;telefoon;mobiel;kenteken;land;document;voornaam;tussenvoegsel;achternaam;geboortedatum";
 
-fn open<'a>(file: &'a [u8], mapping: &str) -> Result<Import<&'a [u8]>, ImportError> {
+fn open<'a>(file: &'a [u8], mapping: &str) -> Result<Import<'a>, ImportError> {
     Import::open(file, "cases.csv", &Mapping::parse(mapping).unwrap())
 }
 
@@ -104,7 +104,7 @@ fn a_full_row() {
     // the same number in two columns counts once
     assert_eq!(
         canonical(&row),
-        ["+31612345678", "DE:BMW1234", "L898902C3", "berg jan|1985-02-23"]
+        ["+31612345678", "DE:BMW1234", "NL:L898902C3", "jan|berg|1985-02-23"]
     );
     assert_eq!(rejects(&row), []);
     assert_eq!(row.number, 2);
@@ -130,7 +130,7 @@ fn a_bad_cell_costs_that_cell_only() {
             ("telefoon", "phone-not-valid"),
             ("land", "country-unknown"),
             ("document", "document-not-valid"),
-            ("geboortedatum", "person-birth-date-missing"),
+            ("achternaam", "person-too-little"),
         ]
     );
     let line = row.rejects[1].in_file("cases.csv").to_string();
@@ -192,8 +192,8 @@ fn summary_counts() {
     assert_eq!(summary.identifiers[&Kind::Phone], 2);
     assert_eq!(
         serde_json::to_string(&summary).unwrap(),
-        "{\"file\":\"cases.csv\",\"rows\":4,\"records\":2,\"identifiers_total\":2,\"identifiers\":{\"phone\":2},\
-         \"rejected_total\":3,\"rejected\":{\"no-identifier\":1,\"phone-not-valid\":1,\"reference-missing\":1},\"reject_rows\":2}"
+        "{\"file\":\"cases.csv\",\"read_as\":[\"csv utf-8\"],\"rows\":4,\"records\":2,\"identifiers_total\":2,\"identifiers\":{\"phone\":2},\
+         \"rejected_total\":3,\"rejected\":{\"no-identifier\":1,\"phone-not-valid\":1,\"reference-missing\":1},\"reject_rows\":2,\"warnings\":[]}"
     );
 }
 
@@ -333,7 +333,7 @@ fn broken_rows() {
     );
     assert!(fails(b"zaaknr;telefoon\nZ1\n", MAPPING).contains("row 2: 1 fields where the header has 2"));
     assert!(fails(b"zaaknr;telefoon\nZ1;06\x0012345678\n", MAPPING).contains("row 2: not a text file"));
-    assert!(fails(b"PK\x03\x04\x14\x00\x06\x00\x08\x00", MAPPING).contains("row 1: not a text file"));
+    assert!(fails(b"PK\x03\x04\x14\x00\x06\x00\x08\x00", MAPPING).contains("cannot be read from a stream"));
 }
 
 #[test]
@@ -376,4 +376,15 @@ fn a_failing_reader_is_reported() {
     let mut import = Import::open(long.as_slice().chain(Broken), "a.csv", &mapping).unwrap();
     assert_eq!(import.by_ref().filter(Result::is_err).count(), 1);
     assert!(import.summary().rows > 4000);
+}
+
+#[test]
+fn national_and_company_numbers_take_their_country_from_a_column() {
+    let mapping = "[record]\nreference = \"r\"\n\
+        [[identifier]]\nkind = \"national\"\ncolumns = [\"number\"]\ncountry_column = \"country\"\n\
+        [[identifier]]\nkind = \"company\"\ncolumns = [\"company\"]\ncountry = \"BE\"\n";
+    let file = "r;number;country;company\nZ1;440514-01359;pl;403.170.701\nZ2;440514-01359;;0403170701\n";
+    let (rows, _) = read(file.as_bytes(), mapping);
+    assert_eq!(canonical(&rows[0]), ["PL:44051401359", "BE:0403170701"]);
+    assert_eq!(rejects(&rows[1]), [("number", "national-use-bsn")]);
 }

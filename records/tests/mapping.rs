@@ -16,14 +16,37 @@ fn the_smallest_mapping() {
 
 #[test]
 fn errors_name_the_setting() {
-    let person = "[[identifier]]\nkind = \"person\"\ngiven = \"a\"\nfamily = \"b\"\n";
+    let person = "[[identifier]]\nkind = \"person\"\nborn = \"c\"\n";
     for (toml, expected) in [
         (RECORD.to_owned(), "has no [[identifier]]"),
         (PHONE.to_owned(), "missing field `record`"),
         (format!("[record]\n{PHONE}"), "missing field `reference`"),
         (format!("{RECORD}colour = 1\n{PHONE}"), "unknown field `colour`"),
         (format!("{RECORD}{PHONE}format = 1\n"), "unknown field `format`"),
-        (format!("[source]\nsheet = 1\n{RECORD}{PHONE}"), "unknown field `sheet`"),
+        (
+            format!("[source]\nsheets = 1\n{RECORD}{PHONE}"),
+            "unknown field `sheets`",
+        ),
+        (
+            format!("[source]\nformat = \"ods\"\n{RECORD}{PHONE}"),
+            "unknown format, use one of: csv",
+        ),
+        (
+            format!("[source]\nmixed_dates = \"guess\"\n{RECORD}{PHONE}"),
+            "`stop` or `reject`",
+        ),
+        (
+            format!("{RECORD}default_origin = \"\"\n{PHONE}"),
+            "`default_origin` must be 1 to 128 bytes",
+        ),
+        (
+            format!("{RECORD}{PHONE}mrz = \"x\"\n"),
+            "`mrz` does not go with an identifier of kind phone",
+        ),
+        (
+            format!("{RECORD}[[identifier]]\nkind = \"person\"\nname = \"n\"\nborn = [\"y\", \"m\"]\n"),
+            "a list of three: [year, month, day]",
+        ),
         (
             format!("[source]\ndelimiter = \"::\"\n{RECORD}{PHONE}"),
             "`delimiter` must be one character",
@@ -84,9 +107,9 @@ fn errors_name_the_setting() {
             format!("{RECORD}[[identifier]]\nkind = \"bsn\"\ncolumns = [\"x\"]\ncountry = \"NL\"\n"),
             "`country` does not go with",
         ),
-        (format!("{RECORD}{person}"), "kind person needs `born`"),
+        (format!("{RECORD}{person}"), "kind person needs `name, given or family`"),
         (
-            format!("{RECORD}{person}born = \"c\"\ncolumns = [\"d\"]\n"),
+            format!("{RECORD}{person}name = \"n\"\ncolumns = [\"d\"]\n"),
             "`columns` does not go with an identifier of kind person",
         ),
     ] {
@@ -104,6 +127,9 @@ fn every_setting() {
         encoding = "latin1"
         region = "de"
         dates = "mdy"
+        mixed_dates = "reject"
+        format = "xlsx"
+        sheet = "Sheet 2"
         [record]
         reference = "id"
         role = "role"
@@ -113,6 +139,8 @@ fn every_setting() {
         visibility_column = "class"
         observed = "seen"
         expires = "until"
+        origin = "unit"
+        default_origin = "Unit 7"
         [[identifier]]
         kind = "plate"
         columns = ["plate", "trailer"]
@@ -122,12 +150,22 @@ fn every_setting() {
         kind = "document"
         columns = ["passport"]
         issuer_column = "issuer"
+        mrz = "mrz"
         [[identifier]]
         kind = "person"
         given = "given"
         family = "family"
         particle = "particle"
         born = "born"
+        [[identifier]]
+        kind = "person"
+        name = "name"
+        born = ["y", "m", "d"]
+        sex = "sex"
+        postcode = "postcode"
+        house_number = "number"
+        street = "street"
+        place = "place"
         "#,
     )
     .unwrap();
@@ -137,5 +175,5 @@ fn every_setting() {
             .into_iter()
             .eq([Kind::Plate, Kind::Document, Kind::Person])
     );
-    assert_eq!(mapping.columns().len(), 14);
+    assert_eq!(mapping.columns().len(), 25);
 }

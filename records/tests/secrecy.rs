@@ -5,7 +5,7 @@
 use std::fmt::{Debug, Write};
 use std::sync::Mutex;
 
-use overlap_records::{Hints, Identifier, Import, Kind, Mapping, PersonNames, Record, Role, Visibility};
+use overlap_records::{Hints, Identifier, Import, Kind, Mapping, PersonParts, Profile, Record, Role, Visibility};
 
 /// Each holds "canary", or the digits 8675309, in some spelling.
 const CANARIES: [&str; 12] = [
@@ -23,13 +23,23 @@ const CANARIES: [&str; 12] = [
     "Canary 8675309|1985-02-23",
 ];
 
-const VALID: [(Kind, &str); 7] = [
+const VALID: [(Kind, &str); 17] = [
     (Kind::Phone, "+31618675309"),
     (Kind::Email, "canary@example.nl"),
     (Kind::Iban, "NL91ABNA0417164300"),
     (Kind::Plate, "86-75-309"),
     (Kind::Document, "CANARY8675309"),
     (Kind::Bsn, "111222333"),
+    (Kind::Vin, "WCANARY8675309000"),
+    (Kind::National, "PL:44051401359"),
+    (Kind::Handle, "x:canary8675309"),
+    (Kind::Url, "https://canary.example/8675309"),
+    (Kind::Ip, "192.0.2.1"),
+    (Kind::Imei, "49015420323751"),
+    (Kind::Imsi, "204088675309123"),
+    (Kind::Wallet, "eth:0x52908400098527886e0f7030069857d2e4169ee7"),
+    (Kind::Company, "DE:CANARY8675309"),
+    (Kind::Address, "NL:1012AB:8675"),
     (Kind::Person, "Canary Bird|1985-02-23"),
 ];
 
@@ -60,7 +70,7 @@ fn rejections() {
                 Identifier::from_canonical(kind, raw),
             ] {
                 let text = match &result {
-                    Ok(identifier) => format!("{identifier:?} {:?}", identifier.match_keys()),
+                    Ok(identifier) => format!("{identifier:?} {:?}", identifier.match_keys(&Profile::eu_thb_1())),
                     Err(error) => format!("{error} {error:?} {}", error.code()),
                 };
                 assert!(is_clean(&text), "{text}");
@@ -75,12 +85,14 @@ fn values_are_not_printed() {
     for (kind, raw) in VALID {
         identifiers.push(Identifier::normalise(kind, raw, &Hints::default()).unwrap());
     }
-    let names = PersonNames {
+    let parts = PersonParts {
         given: "Canary",
         family: "Bird",
-        particle: "",
+        born: "1985-02-23",
+        street: "Canary Street 8675309",
+        ..PersonParts::default()
     };
-    identifiers.push(Identifier::person(&names, jiff::civil::date(1985, 2, 23)).unwrap());
+    identifiers.push(Identifier::person(&parts, &Hints::default()).unwrap());
     let record = Record::new("canary-1".into(), Role::Victim, Visibility::B, None, None, identifiers).unwrap();
     let text = format!("{record:?} {record:#?} {:?}", record.identifiers);
     assert!(is_clean(&text), "{text}");

@@ -1,59 +1,80 @@
-//! A mapping held against a header: which field of a row becomes what.
+//! A mapping held against a header: which cell of a row becomes what.
+
+mod person;
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
+use self::person::Person;
+use super::cells::{Cells, column_name};
+use super::dates::DateColumn;
 use super::error::{Fault, Header};
-use super::rows::Cells;
 use super::{Reject, Row};
 use crate::date::parse_date;
 use crate::identifier::{Hints, Identifier};
-use crate::kind::{Kind, Role, Visibility};
-use crate::mapping::{Mapping, Source};
-use crate::normalise::PersonNames;
+use crate::kind::{Kind, Platform, Role, Visibility};
+use crate::mapping::{Country, Mapping, MixedDates, Source};
+use crate::normalise::AddressParts;
 use crate::record::{Record, RecordError};
 use crate::region::Region;
 use crate::rejection::Rejection;
+use crate::summary::{Summary, WarningKind};
 
 pub(crate) struct Plan {
     width: usize,
-    hints: Hints,
+    rules: Rules,
     reference: Column,
+    origin: Option<Column>,
+    default_origin: Option<String>,
     role: Option<Column>,
     roles: BTreeMap<String, Role>,
     default_role: Role,
     visibility: Visibility,
     visibility_column: Option<Column>,
-    observed: Option<Column>,
-    expires: Option<Column>,
+    observed: Option<DateColumn>,
+    expires: Option<DateColumn>,
     fields: Vec<Field>,
     persons: Vec<Person>,
+    /// Columns in which a lost zero or a formula matters.
+    watched: Vec<Column>,
+}
+
+/// How a file writes what it writes.
+#[derive(Clone, Copy)]
+struct Rules {
+    hints: Hints,
+    mixed_dates: MixedDates,
 }
 
 #[derive(Clone)]
-struct Column {
-    index: usize,
-    name: String,
+pub(crate) struct Column {
+    pub(crate) index: usize,
+    pub(crate) name: String,
 }
 
 struct Field {
     kind: Kind,
-    column: Column,
+    text: Text,
     country: Option<Region>,
     country_column: Option<Column>,
+    platform: Option<Platform>,
 }
 
-struct Person {
-    given: Column,
-    family: Column,
-    particle: Option<Column>,
-    born: Column,
+/// Where a field's text stands.
+enum Text {
+    Cell(Column),
+    Address {
+        postcode: Column,
+        house_number: Column,
+        addition: Option<Column>,
+        street: Option<Column>,
+    },
 }
 
 /// A row while it is read.
 struct Draft<'a> {
-    cells: &'a Cells<'a>,
+    cells: Cells<'a>,
     rejects: Vec<Reject>,
     /// False once something was rejected without which the record must not exist.
     is_usable: bool,
@@ -61,19 +82,9 @@ struct Draft<'a> {
 
 impl Plan {
     pub(crate) fn new(mapping: &Mapping, header: &Cells<'_>) -> Result<Self, Fault> {
-        let missing: Vec<String> = mapping
-            .columns()
-            .into_iter()
-            .filter(|column| header.iter().all(|name| name != column.trim()))
-            .map(str::to_owned)
-            .collect();
-        if !missing.is_empty() {
-            return Err(Fault::MissingColumn {
-                columns: missing,
-                header: Header::new(header.iter()),
-            });
-        }
-        let find = |name: &String| find(header, name);
+        let columns = Columns(header.iter().map(column_name).collect());
+        columns.check(mapping)?;
+        let find = |name: &String| columns.find(name);
         let find_some = |name: &Option<String>| name.as_ref().map(find).transpose();
         let mut fields = Vec::new();
         let mut persons = Vec::new();
@@ -83,78 +94,101 @@ impl Plan {
                     kind,
                     columns,
                     country,
-                    country_column,
+                    platform,
                 } => {
-                    let country_column = find_some(country_column)?;
                     for column in columns {
+                        let field = Field::new(*kind, Text::Cell(find(column)?), country, find)?;
                         fields.push(Field {
-                            kind: *kind,
-                            column: find(column)?,
-                            country: *country,
-                            country_column: country_column.clone(),
+                            platform: *platform,
+                            ..field
                         });
                     }
                 }
-                Source::Person {
-                    given,
-                    family,
-                    particle,
-                    born,
-                } => persons.push(Person {
-                    given: find(given)?,
-                    family: find(family)?,
-                    particle: find_some(particle)?,
-                    born: find(born)?,
-                }),
+                Source::Address {
+                    postcode,
+                    house_number,
+                    addition,
+                    street,
+                    country,
+                } => {
+                    let text = Text::Address {
+                        postcode: find(postcode)?,
+                        house_number: find(house_number)?,
+                        addition: find_some(addition)?,
+                        street: find_some(street)?,
+                    };
+                    fields.push(Field::new(Kind::Address, text, country, find)?);
+                }
+                Source::Person(person) => persons.push(Person::new(person, find)?),
             }
         }
+        let reference = find(&mapping.reference)?;
+        let mut watched = vec![reference.clone()];
+        watched.extend(fields.iter().map(|field| match &field.text {
+            Text::Cell(column) => column.clone(),
+            Text::Address { postcode, .. } => postcode.clone(),
+        }));
+        watched.extend(persons.iter().filter_map(Person::postcode).cloned());
+        watched.sort_by_key(|column| column.index);
+        watched.dedup_by_key(|column| column.index);
         Ok(Self {
             width: header.len(),
-            hints: mapping.hints,
-            reference: find(&mapping.reference)?,
+            rules: Rules {
+                hints: mapping.hints,
+                mixed_dates: mapping.mixed_dates,
+            },
+            reference,
+            origin: find_some(&mapping.origin)?,
+            default_origin: mapping.default_origin.clone(),
             role: find_some(&mapping.role)?,
             roles: mapping.roles.clone(),
             default_role: mapping.default_role,
             visibility: mapping.visibility,
             visibility_column: find_some(&mapping.visibility_column)?,
-            observed: find_some(&mapping.observed)?,
-            expires: find_some(&mapping.expires)?,
+            observed: find_some(&mapping.observed)?.map(DateColumn::new),
+            expires: find_some(&mapping.expires)?.map(DateColumn::new),
             fields,
             persons,
+            watched,
         })
     }
 
-    /// How many fields a row has.
+    /// How many cells a row has.
     pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    pub(crate) fn read(&self, cells: &Cells<'_>) -> Row {
+    pub(crate) fn read(&mut self, cells: Cells<'_>) -> Row {
         let mut draft = Draft {
             cells,
             rejects: Vec::new(),
             is_usable: true,
         };
         let reference = draft.cell(&self.reference);
+        draft.is_usable &= reference.is_some();
         let role = self.role(&mut draft);
         let visibility = self.visibility(&mut draft);
-        let observed = self.date(&self.observed, &mut draft);
+        let origin = self.origin(&mut draft);
+        let observed = date(&mut self.observed, self.rules, &mut draft);
         let before = draft.rejects.len();
-        let expires = self.date(&self.expires, &mut draft);
+        let expires = date(&mut self.expires, self.rules, &mut draft);
         // a record whose end is unknown would be held for ever
         draft.is_usable &= draft.rejects.len() == before;
 
         let mut identifiers = Vec::new();
         for field in &self.fields {
-            identifiers.extend(self.identifier(field, &mut draft));
+            identifiers.extend(field.read(&self.rules.hints, &mut draft));
         }
-        for person in &self.persons {
-            identifiers.extend(self.person(person, &mut draft));
+        for person in &mut self.persons {
+            identifiers.extend(person.read(self.rules, &mut draft));
         }
-        let record = Record::new(reference.to_owned(), role, visibility, observed, expires, identifiers);
+        let reference = reference.unwrap_or_default().to_owned();
+        let record = Record::new(reference, role, visibility, observed, expires, identifiers)
+            .and_then(|record| record.with_origin(origin));
         let record = record.map_err(|error| {
             let column = match error {
                 RecordError::ReferenceMissing | RecordError::ReferenceNotValid => self.reference.name.as_str(),
+                RecordError::OriginNotValid => self.origin.as_ref().map_or("", |column| column.name.as_str()),
                 RecordError::NoIdentifier | RecordError::TooManyIdentifiers { .. } => "",
             };
             draft.reject(column, error.into());
@@ -166,11 +200,34 @@ impl Plan {
         }
     }
 
+    /// Judges what only the whole file shows.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        let mut dates = [&self.observed, &self.expires].into_iter().flatten();
+        dates.try_for_each(DateColumn::check)?;
+        self.persons.iter().try_for_each(Person::check)
+    }
+
+    /// Counts what may be wrong with a cell although it can be read.
+    pub(crate) fn watch(&self, cells: Cells<'_>, summary: &mut Summary) {
+        for column in &self.watched {
+            let mark = cells.mark(column.index);
+            if mark.is_number {
+                summary.warn(WarningKind::Numbers, &column.name, cells.line());
+            }
+            if mark.is_formula {
+                summary.warn(WarningKind::Formulas, &column.name, cells.line());
+            }
+        }
+    }
+
     fn role(&self, draft: &mut Draft<'_>) -> Role {
         let Some(column) = &self.role else {
             return self.default_role;
         };
-        let word = draft.cell(column).to_lowercase();
+        let Some(word) = draft.cell(column).map(str::to_lowercase) else {
+            draft.is_usable = false;
+            return self.default_role;
+        };
         if word.is_empty() {
             return self.default_role;
         }
@@ -188,7 +245,10 @@ impl Plan {
         let Some(column) = &self.visibility_column else {
             return self.visibility;
         };
-        let word = draft.cell(column).to_lowercase();
+        let Some(word) = draft.cell(column).map(str::to_lowercase) else {
+            draft.is_usable = false;
+            return self.visibility;
+        };
         if word.is_empty() {
             return self.visibility;
         }
@@ -199,69 +259,99 @@ impl Plan {
         })
     }
 
-    fn date(&self, column: &Option<Column>, draft: &mut Draft<'_>) -> Option<Date> {
-        let column = column.as_ref()?;
-        let cell = draft.cell(column);
-        if cell.is_empty() {
-            return None;
+    /// Where feedback goes; a cell that cannot be read leaves that open, since the default could be the wrong unit.
+    fn origin(&self, draft: &mut Draft<'_>) -> Option<String> {
+        let Some(column) = &self.origin else {
+            return self.default_origin.clone();
+        };
+        match draft.cell(column)? {
+            "" => self.default_origin.clone(),
+            origin => Some(origin.to_owned()),
         }
-        draft.keep(column, parse_date(cell, self.hints.dates))
+    }
+}
+
+impl Field {
+    fn new(
+        kind: Kind,
+        text: Text,
+        country: &Country,
+        find: impl Fn(&String) -> Result<Column, Fault>,
+    ) -> Result<Self, Fault> {
+        Ok(Self {
+            kind,
+            text,
+            country: country.fixed,
+            country_column: country.column.as_ref().map(find).transpose()?,
+            platform: None,
+        })
     }
 
-    fn identifier(&self, field: &Field, draft: &mut Draft<'_>) -> Option<Identifier> {
-        let cell = draft.cell(&field.column);
-        if cell.is_empty() {
-            return None;
-        }
-        let mut region = field.country.unwrap_or(self.hints.region);
-        // a document's issuer may be mapped, but its canonical form does not use it
-        if let Some(column) = field.country_column.as_ref().filter(|_| field.kind != Kind::Document) {
-            let country = draft.cell(column);
-            if !country.is_empty() {
-                region = draft.keep(column, country.parse().map_err(|_| Rejection::CountryUnknown))?;
+    fn read(&self, hints: &Hints, draft: &mut Draft<'_>) -> Option<Identifier> {
+        let mut region = self.country.unwrap_or(hints.region);
+        let hints = |region| Hints {
+            region,
+            platform: self.platform.or(hints.platform),
+            ..*hints
+        };
+        let mut in_country = |draft: &mut Draft<'_>| {
+            if let Some(column) = &self.country_column {
+                let country = draft.cell(column)?;
+                if !country.is_empty() {
+                    region = draft.keep(column, country.parse().map_err(|_| Rejection::CountryUnknown))?;
+                }
             }
-        }
-        let identifier = Identifier::normalise(field.kind, cell, &Hints { region, ..self.hints });
-        draft.keep(&field.column, identifier)
-    }
-
-    fn person(&self, person: &Person, draft: &mut Draft<'_>) -> Option<Identifier> {
-        let (given, family) = (draft.cell(&person.given), draft.cell(&person.family));
-        if given.is_empty() && family.is_empty() {
-            return None;
-        }
-        let born = draft.cell(&person.born);
-        if born.is_empty() {
-            draft.reject(&person.born.name, Rejection::PersonBirthDateMissing);
-            return None;
-        }
-        let born = draft.keep(&person.born, parse_date(born, self.hints.dates))?;
-        let particle = person.particle.as_ref().map_or("", |column| draft.cell(column));
-        match Identifier::person(
-            &PersonNames {
-                given,
-                family,
-                particle,
-            },
-            born,
-        ) {
-            Ok(identifier) => Some(identifier),
-            Err(reason) => {
-                let column = if reason == Rejection::DateOutOfRange {
-                    &person.born
-                } else {
-                    &person.family
+            Some(hints(region))
+        };
+        match &self.text {
+            Text::Cell(column) => {
+                let text = draft.cell(column)?;
+                if text.is_empty() {
+                    return None;
+                }
+                let hints = in_country(draft)?;
+                draft.keep(column, Identifier::normalise(self.kind, text, &hints))
+            }
+            Text::Address {
+                postcode,
+                house_number,
+                addition,
+                street,
+            } => {
+                let (code, number) = (draft.cell(postcode)?, draft.cell(house_number)?);
+                let mut rest = |column: &Option<Column>| column.as_ref().map_or(Some(""), |column| draft.cell(column));
+                let (addition, street) = (rest(addition)?, rest(street)?);
+                if code.is_empty() && number.is_empty() {
+                    return None;
+                }
+                let parts = AddressParts {
+                    postcode: code,
+                    number,
+                    addition,
+                    street,
+                    country: "",
                 };
-                draft.reject(&column.name, reason);
-                None
+                let hints = in_country(draft)?;
+                draft.keep(postcode, Identifier::address(&parts, &hints))
             }
         }
     }
 }
 
 impl<'a> Draft<'a> {
-    fn cell(&self, column: &Column) -> &'a str {
-        self.cells.get(column.index)
+    /// The text of a cell; none, and a reject, if the cell cannot be used at all.
+    fn cell(&mut self, column: &Column) -> Option<&'a str> {
+        match self.cells.mark(column.index).bad {
+            None => Some(self.cells.get(column.index)),
+            Some(reason) => {
+                // one cell may serve two identifiers
+                let is_known = |reject: &Reject| reject.column == column.name && reject.reason == reason;
+                if !self.rejects.iter().any(is_known) {
+                    self.reject(&column.name, reason);
+                }
+                None
+            }
+        }
     }
 
     fn reject(&mut self, column: &str, reason: Rejection) {
@@ -277,25 +367,52 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The one column of that name; two would leave open which one is meant.
-fn find(header: &Cells<'_>, name: &str) -> Result<Column, Fault> {
-    let name = name.trim();
-    let mut found = header
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| *column == name)
-        .map(|(index, _)| index);
-    match (found.next(), found.next()) {
-        (Some(index), None) => Ok(Column {
-            index,
-            name: name.to_owned(),
-        }),
-        (Some(_), Some(_)) => Err(Fault::DuplicateColumn {
-            column: name.to_owned(),
-        }),
-        (None, _) => Err(Fault::MissingColumn {
-            columns: vec![name.to_owned()],
-            header: Header::new(header.iter()),
-        }),
+fn date(column: &mut Option<DateColumn>, rules: Rules, draft: &mut Draft<'_>) -> Option<Date> {
+    let dates = column.as_mut()?;
+    let text = draft.cell(&dates.column).unwrap_or_default();
+    if text.is_empty() {
+        return None;
+    }
+    let order = rules.hints.dates;
+    let settled = dates.settle(text, draft.cells.line(), order, rules.mixed_dates);
+    let date = settled.and_then(|text| parse_date(&text, order));
+    draft.keep(&dates.column, date)
+}
+
+/// A header's names, as people see them.
+struct Columns(Vec<String>);
+
+impl Columns {
+    /// All that the mapping names must be there.
+    fn check(&self, mapping: &Mapping) -> Result<(), Fault> {
+        let missing: Vec<String> = mapping
+            .columns()
+            .into_iter()
+            .filter(|column| !self.0.contains(&column_name(column)))
+            .map(str::to_owned)
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(self.missing(missing))
+        }
+    }
+
+    /// The one column of that name; two would leave open which one is meant.
+    fn find(&self, name: &str) -> Result<Column, Fault> {
+        let name = column_name(name);
+        let mut found = self.0.iter().enumerate().filter(|(_, column)| **column == name);
+        match (found.next(), found.next()) {
+            (Some((index, _)), None) => Ok(Column { index, name }),
+            (Some(_), Some(_)) => Err(Fault::DuplicateColumn { column: name }),
+            (None, _) => Err(self.missing(vec![name])),
+        }
+    }
+
+    fn missing(&self, columns: Vec<String>) -> Fault {
+        Fault::MissingColumn {
+            columns,
+            header: Header::new(self.0.iter().map(String::as_str)),
+        }
     }
 }

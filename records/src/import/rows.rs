@@ -5,6 +5,7 @@ use std::io::Read;
 use csv_core::ReadRecordResult;
 use zeroize::Zeroizing;
 
+use super::cells::{Cells, RowSource};
 use super::error::Fault;
 use super::source::Source;
 use super::{MAX_COLUMNS, MAX_ROW_BYTES};
@@ -28,13 +29,6 @@ pub(crate) struct Rows<R> {
     after_cr: bool,
 }
 
-/// The fields of one row.
-pub(crate) struct Cells<'a> {
-    line: u64,
-    text: &'a str,
-    ends: &'a [usize],
-}
-
 impl<R: Read> Rows<R> {
     /// Without a delimiter given, takes the one that the file announces (`sep=;`), or else the commonest one of its first line.
     pub(crate) fn new(source: Source<R>, delimiter: Option<u8>) -> Result<Self, Fault> {
@@ -56,51 +50,6 @@ impl<R: Read> Rows<R> {
             rows.skip_while(|byte| !matches!(byte, b'\r' | b'\n'))?;
         }
         Ok(rows)
-    }
-
-    pub(crate) fn bytes_read(&self) -> u64 {
-        self.source.bytes_read()
-    }
-
-    /// The next row that has any text; none at the end of the file.
-    pub(crate) fn next(&mut self) -> Result<Option<Cells<'_>>, Fault> {
-        self.skip_while(|byte| matches!(byte, b'\r' | b'\n'))?;
-        let row = self.line;
-        let (mut text_len, mut fields) = (0, 0);
-        loop {
-            self.fill()?;
-            let (result, read, written, ended) = self.csv.read_record(
-                self.input.get(self.input_at..self.input_len).unwrap_or_default(),
-                self.text.get_mut(text_len..).unwrap_or_default(),
-                self.ends.get_mut(fields..).unwrap_or_default(),
-            );
-            if self.consume(read) {
-                return Err(Fault::NotText { row });
-            }
-            text_len += written;
-            fields += ended;
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => return Err(Fault::RowTooLong { row }),
-                ReadRecordResult::OutputEndsFull => return Err(Fault::TooManyColumns { row }),
-                ReadRecordResult::Record => break,
-                ReadRecordResult::End => return Ok(None),
-            }
-        }
-        let text = self.text.get(..text_len).unwrap_or_default();
-        let ends = self.ends.get(..fields).unwrap_or_default();
-        let not_valid = Fault::Encoding {
-            row,
-            encoding: self.source.encoding(),
-        };
-        let Ok(text) = std::str::from_utf8(text) else {
-            return Err(not_valid);
-        };
-        // two broken characters on both sides of a delimiter can look whole once it is gone
-        if !ends.iter().all(|end| text.is_char_boundary(*end)) {
-            return Err(not_valid);
-        }
-        Ok(Some(Cells { line: row, text, ends }))
     }
 
     /// Reads more input if there is none left; at the end of the file there stays none.
@@ -138,37 +87,58 @@ impl<R: Read> Rows<R> {
     }
 }
 
-impl<'a> Cells<'a> {
-    /// The line on which the row starts.
-    pub(crate) fn line(&self) -> u64 {
-        self.line
+impl<R: Read + Send> RowSource for Rows<R> {
+    fn next(&mut self) -> Result<Option<Cells<'_>>, Fault> {
+        self.skip_while(|byte| matches!(byte, b'\r' | b'\n'))?;
+        let row = self.line;
+        let (mut text_len, mut fields) = (0, 0);
+        loop {
+            self.fill()?;
+            let (result, read, written, ended) = self.csv.read_record(
+                self.input.get(self.input_at..self.input_len).unwrap_or_default(),
+                self.text.get_mut(text_len..).unwrap_or_default(),
+                self.ends.get_mut(fields..).unwrap_or_default(),
+            );
+            if self.consume(read) {
+                return Err(Fault::NotText { row });
+            }
+            text_len += written;
+            fields += ended;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => return Err(Fault::RowTooLong { row }),
+                ReadRecordResult::OutputEndsFull => return Err(Fault::TooManyColumns { row }),
+                ReadRecordResult::Record => break,
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+        let text = self.text.get(..text_len).unwrap_or_default();
+        let ends = self.ends.get(..fields).unwrap_or_default();
+        let not_valid = Fault::Encoding {
+            row,
+            encoding: self.source.encoding(),
+        };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return Err(not_valid);
+        };
+        // two broken characters on both sides of a delimiter can look whole once it is gone
+        if !ends.iter().all(|end| text.is_char_boundary(*end)) {
+            return Err(not_valid);
+        }
+        Ok(Some(Cells {
+            line: row,
+            text,
+            ends,
+            marks: &[],
+        }))
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+    fn bytes_read(&self) -> u64 {
+        self.source.bytes_read()
     }
 
-    /// The field without the blanks around it; empty if there is no such field.
-    pub(crate) fn get(&self, index: usize) -> &'a str {
-        let start = index
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied()
-            .unwrap_or(0);
-        self.ends
-            .get(index)
-            .and_then(|end| self.text.get(start..*end))
-            .unwrap_or_default()
-            .trim()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
-        (0..self.len()).map(|index| self.get(index))
-    }
-
-    /// Delimiters and blanks alone, as spreadsheets leave them under a table.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.text.trim().is_empty()
+    fn encoding(&self) -> Option<&'static str> {
+        Some(self.source.encoding())
     }
 }
 

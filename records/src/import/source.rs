@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 
-use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, WINDOWS_1252};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+
+use crate::region::Region;
 
 /// How much of the file decides about its encoding and delimiter.
 const HEAD: usize = 64 * 1024;
@@ -36,12 +39,12 @@ struct Decoding {
 
 impl<R: Read> Source<R> {
     /// Reads the first bytes. A byte order mark decides over `forced`, as in the WHATWG Encoding Standard (section 6.1).
-    pub(crate) fn open(mut inner: R, forced: Option<&'static Encoding>) -> io::Result<Self> {
+    pub(crate) fn open(mut inner: R, forced: Option<&'static Encoding>, region: Region) -> io::Result<Self> {
         let mut head = Vec::new();
         inner.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
         let (encoding, bom) = match Encoding::for_bom(&head) {
             Some(found) => found,
-            None => (forced.unwrap_or_else(|| detect(&head)), 0),
+            None => (forced.unwrap_or_else(|| detect(&head, region)), 0),
         };
         let decoder = (encoding != UTF_8).then(|| Decoding::new(encoding));
         Ok(Self {
@@ -60,6 +63,11 @@ impl<R: Read> Source<R> {
 
     pub(crate) fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// The first bytes as they stand, byte order mark included.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// The first bytes as text, for a look at the header.
@@ -151,12 +159,20 @@ impl Decoding {
     }
 }
 
-/// UTF-8 unless the first bytes are not; then the code page of Western European Windows.
-fn detect(head: &[u8]) -> &'static Encoding {
+/// UTF-8 unless the first bytes are not; then what they look like in a file from that country.
+fn detect(head: &[u8], region: Region) -> &'static Encoding {
     match std::str::from_utf8(head) {
         Ok(_) => UTF_8,
         // the last character is cut by the end of the sample
         Err(error) if error.error_len().is_none() && head.len() == HEAD => UTF_8,
-        Err(_) => WINDOWS_1252,
+        Err(_) => {
+            let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+            detector.feed(head, head.len() < HEAD);
+            let domain = match region.as_str() {
+                "GB" => "uk".to_owned(),
+                code => code.to_ascii_lowercase(),
+            };
+            detector.guess(Some(domain.as_bytes()), Utf8Detection::Deny)
+        }
     }
 }

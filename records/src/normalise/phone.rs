@@ -101,6 +101,13 @@ fn diallable(text: &str) -> Result<Zeroizing<String>, Rejection> {
     Ok(number)
 }
 
+/// The text without link and extension, and whether it starts with the country code whatever it looks like.
+pub(crate) fn number_part(text: &str) -> (Zeroizing<String>, bool) {
+    let lower = Zeroizing::new(text.to_ascii_lowercase());
+    let (number, international) = without_scheme(lower.trim());
+    (Zeroizing::new(without_extension(number).to_owned()), international)
+}
+
 /// Drops `tel:` and WhatsApp link forms; true if what follows starts with the country code.
 fn without_scheme(text: &str) -> (&str, bool) {
     let text = text.strip_prefix("tel:").unwrap_or(text);

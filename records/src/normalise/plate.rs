@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::text::alphanumeric;
+use super::text::{alphanumeric, with_country};
 use crate::region::Region;
 use crate::rejection::Rejection;
 
@@ -11,13 +11,10 @@ use crate::rejection::Rejection;
 /// # Errors
 ///
 /// - [`Rejection::PlateNotValid`]: fewer than 2 or more than 12 letters and digits.
-/// - [`Rejection::CountryUnknown`]: two letters and a colon in front that name no country.
+/// - [`Rejection::CountryUnknown`]: what stands before a colon names no country.
 /// - [`Rejection::Placeholder`], [`Rejection::SeveralValues`].
 pub(crate) fn plate(raw: &str, region: Region) -> Result<Zeroizing<String>, Rejection> {
-    let (region, mark) = match raw.split_once(':') {
-        Some((country, mark)) => (country.trim().parse().map_err(|_| Rejection::CountryUnknown)?, mark),
-        None => (region, raw),
-    };
+    let (region, mark) = with_country(raw, region)?;
     let mark = alphanumeric(mark)?;
     if !(2..=12).contains(&mark.len()) {
         return Err(Rejection::PlateNotValid);

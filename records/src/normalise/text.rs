@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::identifier::MAX_RAW;
+use crate::region::Region;
 use crate::rejection::Rejection;
 
 /// Words that stand in a column where a number should be; compared with separators removed.
@@ -39,6 +40,9 @@ pub(crate) fn ascii(raw: &str) -> Result<Zeroizing<String>, Rejection> {
     if raw.len() > MAX_RAW {
         return Err(Rejection::TooLong);
     }
+    if raw.is_ascii() {
+        return Ok(Zeroizing::new(raw.to_owned()));
+    }
     let mut text = Zeroizing::new(String::with_capacity(raw.len()));
     for c in raw.nfkc() {
         text.push_str(any_ascii::any_ascii_char(c));
@@ -64,6 +68,14 @@ pub(crate) fn alphanumeric(raw: &str) -> Result<Zeroizing<String>, Rejection> {
         return Err(Rejection::SeveralValues);
     }
     let mut text = Zeroizing::new(String::with_capacity(raw.len()));
+    if raw.is_ascii() {
+        text.extend(
+            raw.chars()
+                .filter(char::is_ascii_alphanumeric)
+                .map(|c| c.to_ascii_uppercase()),
+        );
+        return checked(text);
+    }
     for c in raw.nfkc().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase) {
         match same_shape(c) {
             Some(latin) => text.push(latin),
@@ -75,10 +87,27 @@ pub(crate) fn alphanumeric(raw: &str) -> Result<Zeroizing<String>, Rejection> {
             ),
         }
     }
+    checked(text)
+}
+
+/// Letters and digits that are not a filler.
+fn checked(text: Zeroizing<String>) -> Result<Zeroizing<String>, Rejection> {
     if FILLERS.contains(&text.as_str()) || is_one_character(&text) {
         return Err(Rejection::Placeholder);
     }
     Ok(text)
+}
+
+/// Splits `NL:12AB34`: a country in front of a colon decides, else the one from the hints.
+///
+/// # Errors
+///
+/// [`Rejection::CountryUnknown`]: what stands before the colon names no country.
+pub(crate) fn with_country(raw: &str, region: Region) -> Result<(Region, &str), Rejection> {
+    match raw.split_once(':') {
+        Some((country, rest)) => Ok((country.trim().parse().map_err(|_| Rejection::CountryUnknown)?, rest)),
+        None => Ok((region, raw)),
+    }
 }
 
 /// `000000`, `XXXX`, or nothing but separators.

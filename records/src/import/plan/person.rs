@@ -1,0 +1,154 @@
+//! Persons: the columns that their parts stand in.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::{Column, Draft, Rules};
+use crate::identifier::Identifier;
+use crate::import::dates::DateColumn;
+use crate::import::error::Fault;
+use crate::mapping::{Born, PersonColumns};
+use crate::person::PersonParts;
+use crate::rejection::Rejection;
+
+pub(super) struct Person {
+    name: Option<Column>,
+    given: Option<Column>,
+    family: Option<Column>,
+    particle: Option<Column>,
+    birth: Option<Birth>,
+    sex: Option<Column>,
+    postcode: Option<Column>,
+    house_number: Option<Column>,
+    street: Option<Column>,
+    place: Option<Column>,
+}
+
+enum Birth {
+    Date(DateColumn),
+    /// Year, month, day.
+    Parts([Column; 3]),
+}
+
+impl Person {
+    pub(super) fn new(columns: &PersonColumns, find: impl Fn(&String) -> Result<Column, Fault>) -> Result<Self, Fault> {
+        let find_some = |name: &Option<String>| name.as_ref().map(&find).transpose();
+        let birth = match &columns.born {
+            None => None,
+            Some(Born::Date(column)) => Some(Birth::Date(DateColumn::new(find(column)?))),
+            Some(Born::Parts([year, month, day])) => Some(Birth::Parts([find(year)?, find(month)?, find(day)?])),
+        };
+        Ok(Self {
+            name: find_some(&columns.name)?,
+            given: find_some(&columns.given)?,
+            family: find_some(&columns.family)?,
+            particle: find_some(&columns.particle)?,
+            birth,
+            sex: find_some(&columns.sex)?,
+            postcode: find_some(&columns.postcode)?,
+            house_number: find_some(&columns.house_number)?,
+            street: find_some(&columns.street)?,
+            place: find_some(&columns.place)?,
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        match &self.birth {
+            Some(Birth::Date(dates)) => dates.check(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn postcode(&self) -> Option<&Column> {
+        self.postcode.as_ref()
+    }
+
+    /// A row without any name is simply no person.
+    pub(super) fn read(&mut self, rules: Rules, draft: &mut Draft<'_>) -> Option<Identifier> {
+        let names = [&self.name, &self.given, &self.family, &self.particle];
+        let [Some(name), Some(given), Some(family), Some(particle)] = names.map(|column| cell(column, draft)) else {
+            return None;
+        };
+        if name.is_empty() && given.is_empty() && family.is_empty() {
+            return None;
+        }
+        let born = match &mut self.birth {
+            None => Ok(Cow::Borrowed("")),
+            Some(birth) => birth.read(rules, draft)?,
+        };
+        // what only tells people apart may be missing
+        let extras = [&self.sex, &self.postcode, &self.house_number, &self.street, &self.place];
+        let [sex, postcode, house_number, street, place] = extras.map(|column| cell(column, draft).unwrap_or_default());
+        let identifier = born.and_then(|born| {
+            let born = Zeroizing::new(born.into_owned());
+            let parts = PersonParts {
+                name,
+                given,
+                family,
+                particle,
+                born: &born,
+                sex,
+                postcode,
+                house_number,
+                street,
+                place,
+            };
+            Identifier::person(&parts, &rules.hints)
+        });
+        identifier
+            .map_err(|reason| draft.reject(self.blamed(reason), reason))
+            .ok()
+    }
+
+    /// The column that a rejection is about.
+    fn blamed(&self, reason: Rejection) -> &str {
+        let is_birth = reason.is_date() || matches!(reason, Rejection::DateAmbiguous | Rejection::DateOtherOrder);
+        let birth = self.birth.as_ref().filter(|_| is_birth).map(Birth::column);
+        let name = [&self.family, &self.name, &self.given].into_iter().flatten().next();
+        birth.or(name).map_or("", |column| &column.name)
+    }
+}
+
+impl Birth {
+    /// The birth date's text; none if its cell cannot be used at all.
+    fn read<'a>(&mut self, rules: Rules, draft: &mut Draft<'a>) -> Option<Result<Cow<'a, str>, Rejection>> {
+        match self {
+            Self::Date(dates) => match draft.cell(&dates.column) {
+                None => None,
+                Some(text) => {
+                    let row = draft.cells.line();
+                    Some(dates.settle(text, row, rules.hints.dates, rules.mixed_dates))
+                }
+            },
+            Self::Parts(columns) => {
+                let parts = columns.each_ref().map(|column| draft.cell(column));
+                let [Some(year), Some(month), Some(day)] = parts else {
+                    return None;
+                };
+                Some(Ok(Cow::Owned(joined(year, month, day))))
+            }
+        }
+    }
+
+    fn column(&self) -> &Column {
+        match self {
+            Self::Date(dates) => &dates.column,
+            Self::Parts([year, _, _]) => year,
+        }
+    }
+}
+
+/// yyyy-mm-dd, with zeros for what is not known; nothing if that is all of it. A year of two digits stays one.
+fn joined(year: &str, month: &str, day: &str) -> String {
+    match (year, month, day) {
+        ("", "", "") => String::new(),
+        (_, "", _) => format!("{year}-00-00"),
+        (_, _, "") => format!("{year}-{month}-00"),
+        _ => format!("{year}-{month}-{day}"),
+    }
+}
+
+fn cell<'a>(column: &Option<Column>, draft: &mut Draft<'a>) -> Option<&'a str> {
+    column.as_ref().map_or(Some(""), |column| draft.cell(column))
+}

@@ -1,0 +1,96 @@
+//! What files and spreadsheets do to a value before any kind's own rules.
+
+use zeroize::Zeroizing;
+
+use crate::kind::Kind;
+use crate::rejection::Rejection;
+
+/// The text that a reader sees: without invisible characters, and with plain blanks. `None` where that changes nothing.
+pub(crate) fn visible(raw: &str) -> Option<Zeroizing<String>> {
+    if raw.is_ascii() || !raw.chars().any(|c| is_hidden(c) || is_odd_blank(c)) {
+        return None;
+    }
+    let mut text = Zeroizing::new(String::with_capacity(raw.len()));
+    for c in raw.chars().filter(|c| !is_hidden(*c)) {
+        text.push(match c {
+            '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+            c if is_odd_blank(c) => ' ',
+            c => c,
+        });
+    }
+    Some(text)
+}
+
+/// The cell without blanks around it, and without the marks that a spreadsheet puts on numbers.
+///
+/// # Errors
+///
+/// - [`Rejection::Empty`]: nothing to see.
+/// - [`Rejection::Formula`]: `=HYPERLINK(...)`, `+SUM(...)`.
+/// - [`Rejection::ScientificNotation`]: `6.12E+08`; the digits that are gone cannot be guessed.
+pub(crate) fn cell(kind: Kind, text: &str) -> Result<&str, Rejection> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Rejection::Empty);
+    }
+    if is_formula(text) {
+        return Err(Rejection::Formula);
+    }
+    if !is_number(kind) {
+        return Ok(text);
+    }
+    // '0612345678 is how one tells a spreadsheet that a number is text
+    let text = text.strip_prefix('\'').unwrap_or(text);
+    if is_scientific(text) {
+        return Err(Rejection::ScientificNotation);
+    }
+    // a column of numbers with an empty cell comes out of many programs as 612345678.0
+    match text.strip_suffix(".0") {
+        Some(whole) if whole.len() >= 7 && whole.bytes().all(|b| b.is_ascii_digit()) => Ok(whole),
+        _ => Ok(text),
+    }
+}
+
+/// Kinds that a spreadsheet can take for a number.
+fn is_number(kind: Kind) -> bool {
+    match kind {
+        Kind::Phone | Kind::Iban | Kind::Plate | Kind::Vin | Kind::Document | Kind::Bsn | Kind::National => true,
+        Kind::Imei | Kind::Imsi | Kind::Company => true,
+        Kind::Email | Kind::Handle | Kind::Url | Kind::Ip | Kind::Wallet | Kind::Address | Kind::Person => false,
+    }
+}
+
+/// `=` begins a formula always; `+`, `-` and `@` begin values too, but none with a call or a reference to a sheet.
+fn is_formula(text: &str) -> bool {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some('=') => true,
+        Some('+' | '-' | '@') => {
+            characters.next().is_some_and(|c| c.is_ascii_alphabetic()) && text.contains(['(', '!'])
+        }
+        _ => false,
+    }
+}
+
+/// One digit, decimals, `E+` and the exponent.
+fn is_scientific(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else {
+        return false;
+    };
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (whole, decimals) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+    whole.len() == 1 && is_digits(whole) && is_digits(decimals) && exponent.strip_prefix('+').is_some_and(is_digits)
+}
+
+fn is_odd_blank(c: char) -> bool {
+    c.is_whitespace() && !c.is_ascii()
+}
+
+/// Characters without width or ink: they come along when text is copied, and make equal values differ.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+        | '\u{200b}'..='\u{200f}'   // zero-width blanks and joiners, marks of direction
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+        | '\u{fe00}'..='\u{fe0f}')
+}

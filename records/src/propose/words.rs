@@ -1,0 +1,171 @@
+//! What columns are called, in Dutch, English, German and French.
+
+use crate::kind::Role;
+
+/// What a column's name says that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Something that no mapping uses and that is called like something else.
+    Nothing,
+    Reference,
+    Role,
+    Visibility,
+    Observed,
+    Expires,
+    Origin,
+    /// Identifiers of the kind with this word.
+    Kind(&'static str),
+    /// Lines of a machine-readable zone.
+    Mrz,
+    PlateCountry,
+    Issuer,
+    Name,
+    Given,
+    Family,
+    Particle,
+    Born,
+    Sex,
+    Postcode,
+    HouseNumber,
+    Addition,
+    Street,
+    Place,
+}
+
+/// The first line that fits a name decides. `=word` is one of the name's words, anything else a part of the name without blanks,
+/// since Dutch and German write such names in one word.
+#[rustfmt::skip]
+const WORDS: &[(Meaning, &[&str])] = &[
+    (Meaning::Nothing, &["geboorteplaats", "geboorteland", "birthplace", "placeofbirth", "geburtsort", "lieudenaissance"]),
+    (Meaning::Nothing, &["nationaliteit", "nationality", "staatsangehorigkeit", "nationalite"]),
+    (Meaning::PlateCountry, &["landkenteken", "kentekenland", "platecountry", "countryofregistration", "zulassungsland"]),
+    (Meaning::Issuer, &["landdocument", "documentland", "issuer", "issuingcountry", "landvanafgifte", "ausstellungsland", "paysdelivrance"]),
+    (Meaning::Expires, &["bewarentot", "bewaartermijn", "vernietig", "retain", "expires", "loschfrist", "loeschfrist", "conserver"]),
+    (Meaning::Observed, &["gezien", "waargenomen", "peildatum", "observed", "checked", "lastseen", "gesehen", "constate"]),
+    (Meaning::Visibility, &["zichtbaarheid", "visibility", "=klasse", "sichtbarkeit", "visibilite"]),
+    (Meaning::Origin, &["=team", "=eenheid", "=afdeling", "=unit", "=origin", "herkomst", "dienststelle", "=service"]),
+    (Meaning::Role, &["=rol", "hoedanigheid", "=role", "=rolle", "=qualite"]),
+    (Meaning::Born, &["geboortedatum", "geboren", "gebdat", "=gebdatum", "birth", "=dob", "=born", "geburt", "naissance"]),
+    (Meaning::Mrz, &["=mrz", "machinereadable", "machineleesbaar"]),
+    (Meaning::Kind("email"), &["email", "=mail", "courriel"]),
+    (Meaning::Kind("iban"), &["iban", "rekening", "bankaccount", "=account", "konto", "comptebancaire"]),
+    (Meaning::Kind("bsn"), &["bsn", "burgerservice", "sofinummer"]),
+    (Meaning::Kind("imei"), &["imei"]),
+    (Meaning::Kind("imsi"), &["imsi"]),
+    (Meaning::Kind("vin"), &["=vin", "chassis", "voertuigidentificatie", "fahrgestell", "fahrzeugident"]),
+    (Meaning::Kind("plate"), &["kenteken", "plate", "=vehicle", "=registration", "kennzeichen", "immatriculation"]),
+    (Meaning::Kind("wallet"), &["wallet", "bitcoin", "crypto", "portefeuille"]),
+    (Meaning::Kind("ip"), &["=ip", "ipadres", "ipaddress", "ipadresse"]),
+    (Meaning::Kind("url"), &["=url", "website", "webseite", "weblink", "siteweb"]),
+    (Meaning::Kind("handle"), &["handle", "username", "gebruikersnaam", "benutzername", "telegram", "instagram", "facebook", "tiktok", "snapchat"]),
+    (Meaning::Kind("national"), &["nationalid", "nationalnumber", "personalnumber", "personnummer", "rijksregister", "pesel"]),
+    (Meaning::Kind("company"), &["kvk", "companynumber", "handelsregister", "siren", "siret"]),
+    (Meaning::Kind("document"), &["document", "paspoort", "passport", "reisepass", "ausweis", "passeport", "idkaart", "=idcard", "carteidentite"]),
+    (Meaning::Kind("phone"), &["telefoon", "telefon", "phone", "=tel", "telnr", "mobiel", "=mobile", "=mobil", "=gsm", "=handy", "=portable"]),
+    (Meaning::Particle, &["tussenvoegsel", "voorvoegsel", "=tussenv", "particle", "=prefix", "namenszusatz", "particule"]),
+    (Meaning::Given, &["voornaam", "voornamen", "roepnaam", "given", "firstname", "forename", "vorname", "prenom"]),
+    (Meaning::Family, &["achternaam", "familienaam", "geslachtsnaam", "surname", "lastname", "family", "nachname", "familienname", "nomdefamille"]),
+    (Meaning::Sex, &["geslacht", "=sex", "gender", "geschlecht", "=sexe"]),
+    (Meaning::Postcode, &["postcode", "zipcode", "=zip", "postalcode", "=plz", "postleitzahl", "codepostal"]),
+    (Meaning::HouseNumber, &["huisnummer", "=huisnr", "housenumber", "=houseno", "hausnummer", "=hausnr", "numerodevoie"]),
+    (Meaning::Addition, &["toevoeging", "addition", "hausnummerzusatz"]),
+    (Meaning::Street, &["straat", "street", "strasse", "=rue"]),
+    (Meaning::Place, &["woonplaats", "=plaats", "=city", "=town", "wohnort", "=ort", "=ville", "=gemeente"]),
+    (Meaning::Reference, &["zaaknr", "zaaknummer", "dossier", "mutatienummer", "registratienummer", "caseno", "casenumber", "casereference", "=case"]),
+    (Meaning::Reference, &["=reference", "referentie", "referenz", "=ref", "=id", "recordid", "aktenzeichen", "vorgangsnummer", "=kenmerk"]),
+    (Meaning::Name, &["=naam", "=name", "=nom", "volledigenaam", "fullname", "namelijst"]),
+];
+
+/// The agencies' own words for roles.
+const ROLES: &[(&str, Role)] = &[
+    ("verdachte", Role::Suspect),
+    ("beschuldigde", Role::Suspect),
+    ("beschuldigter", Role::Suspect),
+    ("tatverdachtiger", Role::Suspect),
+    ("suspecte", Role::Suspect),
+    ("veroordeelde", Role::Convicted),
+    ("dader", Role::Convicted),
+    ("verurteilter", Role::Convicted),
+    ("condamne", Role::Convicted),
+    ("slachtoffer", Role::Victim),
+    ("opfer", Role::Victim),
+    ("victime", Role::Victim),
+    ("getuige", Role::Witness),
+    ("melder", Role::Witness),
+    ("zeuge", Role::Witness),
+    ("temoin", Role::Witness),
+    ("betrokkene", Role::Other),
+    ("overig", Role::Other),
+    ("anders", Role::Other),
+    ("sonstige", Role::Other),
+    ("autre", Role::Other),
+];
+
+/// What a column's name says.
+pub(super) fn meaning(name: &str) -> Option<Meaning> {
+    let folded = any_ascii::any_ascii(name).to_ascii_lowercase();
+    let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let joined = words.concat();
+    let fits = |pattern: &&str| match pattern.strip_prefix('=') {
+        Some(word) => words
+            .iter()
+            .any(|one| one.trim_end_matches(|c: char| c.is_ascii_digit()) == word),
+        None => joined.contains(pattern),
+    };
+    WORDS
+        .iter()
+        .find(|(_, patterns)| patterns.iter().any(fits))
+        .map(|(meaning, _)| *meaning)
+}
+
+/// The role that a word stands for; none for a word that an agency made for itself.
+pub(super) fn role(word: &str) -> Option<Role> {
+    let folded = any_ascii::any_ascii(word).to_ascii_lowercase();
+    let known = ROLES.iter().find(|(known, _)| *known == folded);
+    known.map(|(_, role)| *role).or_else(|| folded.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_four_languages() {
+        for (name, expected) in [
+            ("Telefoonnummer", Some(Meaning::Kind("phone"))),
+            ("tel. 2", Some(Meaning::Kind("phone"))),
+            ("telefoon2", Some(Meaning::Kind("phone"))),
+            ("Mobile", Some(Meaning::Kind("phone"))),
+            ("e-mail", Some(Meaning::Kind("email"))),
+            ("E-Mail-Adresse", Some(Meaning::Kind("email"))),
+            ("Rekeningnummer", Some(Meaning::Kind("iban"))),
+            ("Kennzeichen", Some(Meaning::Kind("plate"))),
+            ("land_kenteken", Some(Meaning::PlateCountry)),
+            ("Geburtsdatum", Some(Meaning::Born)),
+            ("Geburtsort", Some(Meaning::Nothing)),
+            ("Date de naissance", Some(Meaning::Born)),
+            ("Prénom", Some(Meaning::Given)),
+            ("Nom", Some(Meaning::Name)),
+            ("Nom de famille", Some(Meaning::Family)),
+            ("surname", Some(Meaning::Family)),
+            ("document_no", Some(Meaning::Kind("document"))),
+            ("case_no", Some(Meaning::Reference)),
+            ("zaaknr", Some(Meaning::Reference)),
+            ("id", Some(Meaning::Reference)),
+            ("bewaren_tot", Some(Meaning::Expires)),
+            ("opmerking", None),
+            ("video", None),
+            ("", None),
+        ] {
+            assert_eq!(meaning(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn roles_by_the_usual_words() {
+        assert_eq!(role("Slachtoffer"), Some(Role::Victim));
+        assert_eq!(role("témoin"), Some(Role::Witness));
+        assert_eq!(role("suspect"), Some(Role::Suspect));
+        assert_eq!(role("Jansen"), None);
+    }
+}

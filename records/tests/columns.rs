@@ -1,0 +1,166 @@
+//! What a mapping makes of a row: origins, parts of persons, dates in doubt, names with hidden characters.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use overlap_records::{Identifier, Import, Mapping, Row};
+
+const PHONE: &str = "[[identifier]]\nkind = \"phone\"\ncolumns = [\"phone\"]\n";
+
+fn read(mapping: &str, file: &str) -> Result<Vec<Row>, String> {
+    let mapping = Mapping::parse(mapping).unwrap();
+    let import = Import::open(file.as_bytes(), "a.csv", &mapping).map_err(|error| error.to_string())?;
+    import.collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+fn rejects(rows: &[Row]) -> Vec<(u64, &str, &str)> {
+    let rejects = rows.iter().flat_map(|row| &row.rejects);
+    rejects
+        .map(|reject| (reject.row, reject.column.as_str(), reject.reason.code()))
+        .collect()
+}
+
+fn canonical(rows: &[Row]) -> Vec<&str> {
+    let records = rows.iter().filter_map(|row| row.record.as_ref());
+    records
+        .flat_map(|record| record.identifiers.iter().map(Identifier::canonical))
+        .collect()
+}
+
+#[test]
+fn origins() {
+    let mapping = format!("[record]\nreference = \"id\"\norigin = \"unit\"\ndefault_origin = \"Desk\"\n{PHONE}");
+    let file = format!(
+        "id;unit;phone\nA;Team Noord;0612345678\nB;;0612345678\nC;bad\u{7};0612345678\nD;{};0612345678\n",
+        "x".repeat(129)
+    );
+    let rows = read(&mapping, &file).unwrap();
+    let origins: Vec<_> = rows
+        .iter()
+        .map(|row| row.record.as_ref().map(|record| record.origin.as_deref()))
+        .collect();
+    assert_eq!(origins, [Some(Some("Team Noord")), Some(Some("Desk")), None, None]);
+    assert_eq!(
+        rejects(&rows),
+        [(4, "unit", "origin-not-valid"), (5, "unit", "origin-not-valid")]
+    );
+}
+
+#[test]
+fn hidden_characters_in_headers_do_not_count() {
+    let mapping = format!("[record]\nreference = \"\u{feff}id\"\n{PHONE}");
+    let rows = read(&mapping, "x;\u{feff}id\u{200b};\u{202a}phone\u{202c}\n1;A;0612345678\n").unwrap();
+    assert_eq!(canonical(&rows), ["+31612345678"]);
+    let error = read(&mapping, "id;id\u{200b};phone\n").unwrap_err();
+    assert!(
+        error.contains("column \"id\" stands in the header more than once"),
+        "{error}"
+    );
+}
+
+#[test]
+fn persons_in_parts() {
+    let mapping = "[record]\nreference = \"id\"\n[[identifier]]\nkind = \"person\"\nname = \"name\"\nborn = [\"y\", \"m\", \"d\"]\n\
+                   sex = \"sex\"\npostcode = \"pc\"\nhouse_number = \"no\"\nstreet = \"street\"\nplace = \"place\"\n";
+    let header = "id;name;y;m;d;sex;pc;no;street;place\n";
+    let rows = read(
+        mapping,
+        &format!(
+            "{header}A;BERG, Jan v.d.;1985;2;23;m;1012AB;12;Dam;Amsterdam\nB;;1985;2;23;;;;;\nC;Jan Berg;85;2;23;;;;;\n"
+        ),
+    )
+    .unwrap();
+    let found = canonical(&rows);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("berg") && found[0].contains("1985-02-23"),
+        "{found:?}"
+    );
+    assert_eq!(
+        rejects(&rows),
+        [
+            (3, "", "no-identifier"),
+            (4, "y", "date-two-digit-year"),
+            (4, "", "no-identifier")
+        ]
+    );
+}
+
+fn dates(mixed: &str, order: &str, cells: &[&str]) -> Result<Vec<Row>, String> {
+    let mapping = format!(
+        "[source]\ndates = \"{order}\"\nmixed_dates = \"{mixed}\"\n[record]\nreference = \"id\"\n\
+         [[identifier]]\nkind = \"person\"\nname = \"name\"\nborn = \"born\"\n"
+    );
+    let rows: String = cells.iter().map(|cell| format!("A;Jan Berg;{cell}\n")).collect();
+    read(&mapping, &format!("id;name;born\n{rows}"))
+}
+
+#[test]
+fn mixed_orders_of_dates_end_the_import() {
+    for order in ["dmy", "mdy"] {
+        let error = dates(
+            "stop",
+            order,
+            &["1985-02-23", "01-02-1985", "23-02-1985", "24-02-1985", "02-23-1985"],
+        )
+        .unwrap_err();
+        assert!(
+            error.starts_with("a.csv, column \"born\": row 4 can only be day-month and row 6 only month-day"),
+            "{error}"
+        );
+        assert!(!error.contains("1985"));
+    }
+    // one in a hundred is a slip, which costs itself alone
+    let mut cells = vec!["23-02-1985"; 99];
+    cells.push("02-23-1985");
+    let rows = dates("stop", "dmy", &cells).unwrap();
+    assert_eq!(rejects(&rows)[0], (101, "born", "date-other-order"));
+    // neither a day that does not exist nor another form is a sign of another order
+    let rows = dates("stop", "dmy", &["23-02-1985", "31-02-1985", "1985-02-28", "45-45-1985"]).unwrap();
+    assert_eq!(rejects(&rows).len(), 4);
+    assert!(dates("stop", "ymd", &["1985-02-23"]).is_ok());
+}
+
+#[test]
+fn or_only_what_can_be_read_in_one_way_is_taken() {
+    let rows = dates(
+        "reject",
+        "dmy",
+        &["23-02-1985", "02-23-1985", "01-02-1985", "05-05-1985", "1985-02-01"],
+    )
+    .unwrap();
+    let born: Vec<_> = canonical(&rows)
+        .into_iter()
+        .map(|person| (person.contains("1985-02-23"), person.contains("1985-05-05")))
+        .collect();
+    assert_eq!(born, [(true, false), (true, false), (false, true), (false, false)]);
+    assert_eq!(rejects(&rows)[0], (4, "born", "date-ambiguous"));
+}
+
+#[test]
+fn code_pages_are_told_by_their_letters_and_the_country() {
+    let file = "id;phone;name\nZażółć gęślą jaźń;0612345678;Łukasz Wiśniewski\nŚwiętosława;0612345678;Źdźbło\n";
+    let bytes: Vec<u8> = file
+        .chars()
+        .map(|c| match c {
+            'ż' => 0xbf,
+            'ó' => 0xf3,
+            'ł' => 0xb3,
+            'ć' => 0xe6,
+            'ę' => 0xea,
+            'ś' => 0x9c,
+            'ą' => 0xb9,
+            'ź' => 0x9f,
+            'ń' => 0xf1,
+            'Ł' => 0xa3,
+            'Ś' => 0x8c,
+            'Ź' => 0x8f,
+            c => c as u8,
+        })
+        .collect();
+    let mapping = format!("[source]\nregion = \"PL\"\n[record]\nreference = \"id\"\n{PHONE}country = \"NL\"\n");
+    let mapping = Mapping::parse(&mapping).unwrap();
+    let mut import = Import::open(bytes.as_slice(), "a.csv", &mapping).unwrap();
+    let row = import.next().unwrap().unwrap();
+    assert_eq!(row.record.unwrap().reference, "Zażółć gęślą jaźń");
+    assert!(import.summary().read_as.iter().eq(["csv windows-1250"]));
+}

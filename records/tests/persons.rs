@@ -1,0 +1,207 @@
+//! Persons: what their match keys forgive, and what a score says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+
+use overlap_records::{Agreed, DateOrder, Hints, Identifier, Kind, PersonParts, Profile, Sizes, salvage_birth_date};
+use proptest::prelude::*;
+
+const SIZES: Sizes = Sizes {
+    own: 5_000,
+    peer: 100_000,
+};
+
+fn person(given: &str, family: &str, born: &str) -> Identifier {
+    let parts = PersonParts {
+        given,
+        family,
+        born,
+        ..PersonParts::default()
+    };
+    Identifier::person(&parts, &Hints::default()).unwrap()
+}
+
+/// The keys that two records agree on, each item held once.
+fn agreed(a: &Identifier, b: &Identifier) -> Vec<Agreed> {
+    let profile = Profile::eu_thb_1();
+    let theirs = b.match_keys(&profile);
+    let shared = a.match_keys(&profile).into_iter().filter(|key| theirs.contains(key));
+    shared
+        .map(|key| Agreed {
+            key: key.key(),
+            own: 1,
+            peer: 1,
+        })
+        .collect()
+}
+
+fn score(a: &Identifier, b: &Identifier) -> f64 {
+    Profile::eu_thb_1().score(a, &agreed(a, b), SIZES)
+}
+
+#[test]
+fn one_person_written_in_two_ways_is_a_candidate() {
+    let pairs = [
+        (
+            person("Jan", "van den Berg", "1985-02-23"),
+            person("Berg", "Jan", "1985-02-23"),
+        ),
+        (
+            person("Тетяна", "Шевченко", "1985-02-23"),
+            person("Tetiana", "Shevchenko", "1985-02-23"),
+        ),
+        (
+            person("Oleksandr", "Kovalchuk", "1978-02-23"),
+            person("Aleksandr", "Kovalchuk", "1987-02-23"),
+        ),
+        (
+            person("Mohammed", "Al-Rashid", "1985-02-03"),
+            person("Muhamad", "Rashid", "1985-03-02"),
+        ),
+        (
+            person("Willem", "Herasymenko", "1985-02-23"),
+            person("Bill", "Gerasimenko", "1985-02-23"),
+        ),
+        (
+            person("Γιώργος", "Παπαδόπουλος", "1985-02-23"),
+            person("Giorgos", "Papadopoulos", "1985-02-23"),
+        ),
+        (
+            person("Nguyễn Thị", "Hương", "1985-02-23"),
+            person("Huong", "Nguyen Thi", "1985-02-23"),
+        ),
+    ];
+    for (number, (a, b)) in pairs.iter().enumerate() {
+        assert!(
+            score(a, b) >= Profile::eu_thb_1().threshold(),
+            "pair {number}: {}",
+            score(a, b)
+        );
+    }
+}
+
+#[test]
+fn chance_is_no_candidate() {
+    let born = "1985-02-23";
+    let a = person("Jan", "Berg", born);
+    for b in [
+        person("Olga", "Petrenko", born),
+        person("Jan", "Petrenko", "1990-02-23"),
+        person("Jan", "Berg", "1962-11-05"),
+    ] {
+        assert!(score(&a, &b) < Profile::eu_thb_1().threshold());
+    }
+    assert_eq!(Profile::eu_thb_1().score(&a, &[], SIZES), f64::NEG_INFINITY);
+}
+
+#[test]
+fn a_brother_at_the_same_address_is_no_candidate() {
+    let at_home = |given, born| {
+        let parts = PersonParts {
+            given,
+            family: "Berg",
+            born,
+            sex: "m",
+            postcode: "1012 AB",
+            house_number: "12",
+            street: "Dorpsstraat",
+            ..PersonParts::default()
+        };
+        Identifier::person(&parts, &Hints::default()).unwrap()
+    };
+    let (jan, piet) = (at_home("Jan", "1985-02-23"), at_home("Piet", "1988-07-11"));
+    assert!(score(&jan, &piet) < Profile::eu_thb_1().threshold());
+    assert!(score(&jan, &jan) > score(&jan, &at_home("Jan", "1985-02-24")));
+}
+
+#[test]
+fn what_many_hold_tells_less() {
+    let profile = Profile::eu_thb_1();
+    let a = person("Jan", "Berg", "1985-02-23");
+    let once = agreed(&a, &a);
+    let often: Vec<Agreed> = once.iter().map(|agreed| Agreed { own: 8, ..*agreed }).collect();
+    assert!(profile.score(&a, &often, SIZES) < profile.score(&a, &once, SIZES));
+    let larger = Sizes {
+        own: 5_000_000,
+        ..SIZES
+    };
+    assert!(profile.score(&a, &once, larger) < profile.score(&a, &once, SIZES));
+}
+
+#[test]
+fn rules_that_do_not_exist_are_nothing() {
+    let a = person("Jan", "Berg", "1985-02-23");
+    let odd = [Agreed {
+        key: u16::MAX,
+        own: 0,
+        peer: 0,
+    }];
+    assert_eq!(Profile::eu_thb_1().score(&a, &odd, SIZES), f64::NEG_INFINITY);
+}
+
+#[test]
+fn whole_names_and_parts_give_the_same() {
+    let whole = PersonParts {
+        name: "BERG, Jan v.d.",
+        born: "1985-02-23",
+        ..PersonParts::default()
+    };
+    assert_eq!(
+        Identifier::person(&whole, &Hints::default()),
+        Ok(person("Jan", "van den Berg", "1985-02-23"))
+    );
+}
+
+#[test]
+fn bad_dates_leave_what_may_be_right() {
+    let cases = [
+        ("1985-02-30", "1985-02-00"),
+        ("1985-19-02", "1985-00-00"),
+        ("9985-02-23", "0000-02-23"),
+        ("nonsense", ""),
+    ];
+    for (raw, expected) in cases {
+        assert_eq!(salvage_birth_date(raw, DateOrder::Ymd).as_str(), expected, "{raw}");
+    }
+}
+
+#[test]
+fn partial_dates_give_keys_of_their_own() {
+    let year = person("Jan", "Berg", "1985");
+    assert_eq!(year.canonical(), "jan|berg|1985-00-00");
+    assert!(!agreed(&year, &person("Jan", "Berg", "1985-02-23")).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn keys_follow_from_the_canonical_form(
+        given in "\\PC{0,12}", family in "\\PC{0,12}", born in "(19[0-9]{2}-[01][0-9]-[0-3][0-9])?", street in "\\PC{0,60}", place in "\\PC{0,12}",
+        postcode in "\\PC{0,14}", house_number in "\\PC{0,8}", sex in "[mfvx12]?",
+    ) {
+        let parts = PersonParts { given: &given, family: &family, born: &born, street: &street, place: &place, postcode: &postcode,
+            house_number: &house_number, sex: &sex, ..PersonParts::default() };
+        if let Ok(person) = Identifier::person(&parts, &Hints::default()) {
+            let profile = Profile::eu_thb_1();
+            let again = Identifier::from_canonical(Kind::Person, person.canonical()).unwrap();
+            let keys = person.match_keys(&profile);
+            prop_assert_eq!(&keys, &again.match_keys(&profile));
+            prop_assert!(!keys.is_empty());
+            let distinct: BTreeSet<_> = keys.iter().map(|key| (key.key(), key.as_bytes())).collect();
+            prop_assert_eq!(distinct.len(), keys.len());
+            prop_assert!(profile.score(&person, &agreed(&person, &again), SIZES).is_finite());
+        }
+    }
+
+    #[test]
+    fn swapped_names_still_meet(given in "[a-z]{4,9}", family in "[a-z]{4,9}", year in 1900_i16..2020, month in 1_i8..13, day in 1_i8..29) {
+        let born = jiff::civil::date(year, month, day).to_string();
+        let (a, b) = (person(&given, &family, &born), person(&family, &given, &born));
+        let profile = Profile::eu_thb_1();
+        let shared = agreed(&a, &b);
+        let strictest = profile.keys().iter().position(|key| key.kind() == Kind::Person && key.counts()).unwrap();
+        prop_assert!(shared.iter().any(|agreed| usize::from(agreed.key) == strictest));
+    }
+}
