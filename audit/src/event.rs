@@ -26,9 +26,13 @@ pub struct Closing {
     pub ended: Timestamp,
     /// How.
     pub outcome: Outcome,
-    /// How many items were supplied: for the asker of a match those in common, for its holder the tokens of its own set that it handed
+    /// How much was supplied: for the asker of a match in mode `count` the items in common, in mode `hits` the hits and candidates, for its holder the tokens of its own set that it handed
     /// over (it does not learn what is in common), for an import or an erasure the records.
     pub output_count: Option<u64>,
+    /// For the asker of a match in mode `hits`: how many numbered identifiers are in common.
+    pub hits: Option<u64>,
+    /// And how many pairs of persons reach the profile's threshold.
+    pub candidates: Option<u64>,
     /// Size of the peer's set, once it was announced.
     pub peer_count: Option<u64>,
     /// Thumbprint of the certificate of the node that answered, for the asker.
@@ -107,6 +111,8 @@ mod tests {
                 ended: Timestamp::from_millisecond(millis).unwrap(),
                 outcome: Outcome::NoHit,
                 output_count: output,
+                hits: output,
+                candidates: None,
                 peer_count: None,
                 callee_certificate: Some(Digest([9; 32])),
                 detail: None,

@@ -21,7 +21,6 @@ pub(crate) struct Agreement {
     pub(crate) purposes: BTreeSet<String>,
     pub(crate) regime: String,
     pub(crate) article: String,
-    pub(crate) profile: Profile,
     pub(crate) valid_from: Timestamp,
     pub(crate) valid_until: Timestamp,
     pub(crate) parties: Vec<Party>,
@@ -86,6 +85,7 @@ struct Raw {
     regime: String,
     article: String,
     profile: String,
+    profile_hash: String,
     valid_from: Timestamp,
     valid_until: Timestamp,
     party: Vec<Party>,
@@ -113,12 +113,12 @@ fn one() -> u64 {
 
 impl Agreement {
     /// Reads an agreement to which `own` has to be a party.
-    pub(crate) fn parse(path: &Path, text: &str, own: &str) -> Result<Self, AgreementError> {
+    pub(crate) fn parse(path: &Path, text: &str, own: &str, profile: &Profile) -> Result<Self, AgreementError> {
         let raw: Raw = toml::from_str(text).map_err(|source| AgreementError::Toml {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        Self::check(raw, own).map_err(|what| AgreementError::Value {
+        Self::check(raw, own, profile).map_err(|what| AgreementError::Value {
             path: path.to_owned(),
             what,
         })
@@ -160,7 +160,7 @@ impl Agreement {
         lines
     }
 
-    fn check(raw: Raw, own: &str) -> Result<Self, String> {
+    fn check(raw: Raw, own: &str, profile: &Profile) -> Result<Self, String> {
         let hash = hash(&raw)?;
         let named = |what: &str, name: &str| match name {
             name if name.is_empty() || name.len() > 128 || name.contains(char::is_whitespace) => {
@@ -191,12 +191,15 @@ impl Agreement {
         if distinct.len() != 2 * raw.party.len() {
             return Err("party: names and ids must differ".into());
         }
-        let profile = Profile::named(&raw.profile).ok_or_else(|| {
-            format!(
-                "profile must be one that this build has, such as {}",
-                Profile::EU_THB_1.name()
-            )
-        })?;
+        let hash_of_profile = Digest(profile.hash()).to_string();
+        if raw.profile != profile.name() || raw.profile_hash != hash_of_profile {
+            return Err(format!(
+                "profile and profile_hash say {} ({}), this node has {} ({hash_of_profile}): all parties need the same profile; see `overlap profile show`",
+                raw.profile,
+                raw.profile_hash,
+                profile.name(),
+            ));
+        }
         let grants = raw
             .grant
             .into_iter()
@@ -244,7 +247,6 @@ impl Agreement {
             purposes: raw.purposes,
             regime: named("regime", &raw.regime)?,
             article: raw.article,
-            profile,
             valid_from: raw.valid_from,
             valid_until: raw.valid_until,
             parties: raw.party,

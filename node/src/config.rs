@@ -13,6 +13,7 @@ use std::{
 };
 
 use overlap_audit::Digest;
+use overlap_records::{Profile, ProfileError};
 use overlap_store::{BadKey, DataKey};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub struct Config {
     pub(crate) peers: Vec<Peer>,
     pub(crate) users: BTreeMap<String, BTreeSet<Role>>,
     pub(crate) agreements: Vec<Arc<Agreement>>,
+    /// The rules under which this node compares.
+    pub(crate) profile: Profile,
     pub(crate) limits: Limits,
     /// SHA-256 of the local policy, which is the users with their roles and the limits: part of every entry.
     pub(crate) policy_hash: Digest,
@@ -121,6 +124,14 @@ pub enum ConfigError {
     /// An agreement cannot be used.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
+    /// The profile cannot be used.
+    #[error("{path}: {source}")]
+    Profile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ProfileError>,
+    },
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -150,6 +161,7 @@ struct Raw {
     state: PathBuf,
     data_key: PathBuf,
     agreements: PathBuf,
+    profile: Option<PathBuf>,
     peer: RawEndpoint,
     operator: RawEndpoint,
     #[serde(default)]
@@ -209,11 +221,16 @@ impl Config {
         let users = users(raw.users).map_err(|must| wrong("users", must))?;
         let limits = raw.limits.check().map_err(|(field, must)| wrong(field, must.into()))?;
         let policy = serde_json::to_vec(&(&users, &limits)).map_err(|error| wrong("users", error.to_string()))?;
+        let profile = match raw.profile {
+            None => Profile::eu_thb_1(),
+            Some(file) => profile(&base.join(file))?,
+        };
         let config = Self {
             peers: peers(raw.peers).map_err(|must| wrong("peers", must))?,
             policy_hash: identity::sha256(&policy),
             users,
-            agreements: agreements(&base.join(raw.agreements), &raw.id)?,
+            agreements: agreements(&base.join(raw.agreements), &raw.id, &profile)?,
+            profile,
             name: raw.name,
             id: raw.id,
             state: base.join(raw.state),
@@ -248,6 +265,11 @@ impl Config {
                 self.peer.listen, self.operator.listen
             ),
             format!("state in {}", self.state.display()),
+            format!(
+                "compares under profile {} ({})",
+                self.profile.name(),
+                Digest(self.profile.hash())
+            ),
         ];
         lines.extend(
             self.peers
@@ -365,8 +387,15 @@ fn users(raw: Vec<RawUser>) -> Result<BTreeMap<String, BTreeSet<Role>>, String> 
     Ok(users)
 }
 
+fn profile(path: &Path) -> Result<Profile, ConfigError> {
+    Profile::parse(&files::read(path)?).map_err(|source| ConfigError::Profile {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
 /// Every `.toml` of the directory, in order of name.
-fn agreements(directory: &Path, own: &str) -> Result<Vec<Arc<Agreement>>, ConfigError> {
+fn agreements(directory: &Path, own: &str, profile: &Profile) -> Result<Vec<Arc<Agreement>>, ConfigError> {
     let unreadable = |source| FileError::Unreadable {
         path: directory.to_owned(),
         source,
@@ -380,7 +409,7 @@ fn agreements(directory: &Path, own: &str) -> Result<Vec<Arc<Agreement>>, Config
     paths.sort();
     let mut agreements: Vec<Arc<Agreement>> = Vec::new();
     for path in paths {
-        let agreement = Agreement::parse(&path, &files::read(&path)?, own)?;
+        let agreement = Agreement::parse(&path, &files::read(&path)?, own, profile)?;
         if agreements.iter().any(|other| other.id == agreement.id) {
             return Err(ConfigError::Value {
                 path,
@@ -422,12 +451,19 @@ mod tests {
         let path = Path::new(EXAMPLES).join("agreement.toml");
         let text = files::read(&path).unwrap();
         let own = "spiffe://overlap.example/agency/politie";
-        let agreement = Agreement::parse(&path, &text, own).unwrap();
+        let profile = Profile::eu_thb_1();
+        let agreement = Agreement::parse(&path, &text, own, &profile).unwrap();
         let respelled = text.replace(" = ", "   =   ") + "\n# a remark\n";
-        assert_eq!(Agreement::parse(&path, &respelled, own).unwrap().hash, agreement.hash);
+        assert_eq!(
+            Agreement::parse(&path, &respelled, own, &profile).unwrap().hash,
+            agreement.hash
+        );
         let changed = text.replace("max_set_size = ", "max_set_size = 1");
-        assert_ne!(Agreement::parse(&path, &changed, own).unwrap().hash, agreement.hash);
-        assert!(Agreement::parse(&path, &text, "spiffe://overlap.example/agency/nobody").is_err());
+        assert_ne!(
+            Agreement::parse(&path, &changed, own, &profile).unwrap().hash,
+            agreement.hash
+        );
+        assert!(Agreement::parse(&path, &text, "spiffe://overlap.example/agency/nobody", &profile).is_err());
     }
 
     #[test]

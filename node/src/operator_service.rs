@@ -8,10 +8,9 @@ use std::{
 use overlap_audit::{Entry, Logged, Operation, Outcome, Side};
 use overlap_proto::{
     fault::Reason,
-    operator::{self, Erase, ListEntries},
+    operator::{self, Erase, ListEntries, ListHits},
     pb::operator::{self as pb, operator_service_server::OperatorService},
 };
-use overlap_records::Profile;
 use overlap_store::{DatasetInfo, Filter};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -26,6 +25,7 @@ use crate::{
     peer_service::caller,
     policy::{self, Denial, User},
     pool::blocking,
+    retention,
     spine::{self, Finding},
 };
 
@@ -35,6 +35,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl OperatorService for Operators {
+    type ListHitsStream = Pin<Box<dyn Stream<Item = Result<pb::ListHitsResponse, Status>> + Send>>;
     type MatchStream = Pin<Box<dyn Stream<Item = Result<pb::MatchResponse, Status>> + Send>>;
 
     async fn status(&self, request: Request<pb::StatusRequest>) -> Answer<pb::StatusResponse> {
@@ -86,6 +87,21 @@ impl OperatorService for Operators {
         Ok(Response::new(pb::EraseDatasetResponse {
             dataset: Some(dataset(&info)),
         }))
+    }
+
+    async fn purge_datasets(&self, request: Request<pb::PurgeDatasetsRequest>) -> Answer<pb::PurgeDatasetsResponse> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        let only = operator::purge(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        let purge = self.0.queries.spawn(async move { purge(&node, &user, only).await });
+        Ok(Response::new(joined(purge).await?))
+    }
+
+    async fn list_hits(&self, request: Request<pb::ListHitsRequest>) -> Answer<Self::ListHitsStream> {
+        let user = self.user(&request)?;
+        self.0.check_open().map_err(|error| error.to_status())?;
+        let wish = ListHits::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        Ok(Response::new(Box::pin(operator_stream::list_hits(&self.0, user, wish))))
     }
 
     async fn r#match(&self, request: Request<pb::MatchRequest>) -> Answer<Self::MatchStream> {
@@ -188,7 +204,8 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
         name: config.name.clone(),
         id: config.id.clone(),
         software: SOFTWARE.to_owned(),
-        profile: Profile::EU_THB_1.name().to_owned(),
+        profile: config.profile.name().to_owned(),
+        profile_hash: config.profile.hash().to_vec().into(),
         person: user.id.clone(),
         roles: user.roles.iter().map(|role| role.name().to_owned()).collect(),
         peers: peers.collect(),
@@ -219,7 +236,13 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
     let (store, name) = (Arc::clone(&node.store), wish.dataset);
     spine::logged(node, entry, async {
         drop(held);
-        let erased = blocking(move || store.erase(&name, version)?.ok_or_else(|| replaced(&name))).await??;
+        let erased = blocking(move || {
+            let erased = store.erase(&name, version)?.ok_or_else(|| replaced(&name))?;
+            // what was found of its records goes with them
+            store.hits().erase(|found| found.dataset == name)?;
+            Ok::<_, NodeError>(erased)
+        })
+        .await??;
         let finding = Finding {
             output_count: Some(erased.records),
             ..Finding::default()
@@ -229,6 +252,36 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
     .await
 }
 
+async fn purge(node: &Arc<Node>, user: &User, only: Option<String>) -> Result<pb::PurgeDatasetsResponse, NodeError> {
+    let named = only.as_deref();
+    let role = user.acts_as(&[Role::Operator]).and_then(|role| match named {
+        Some(name) if node.store.dataset(name).is_none() => Err(no_dataset(name)),
+        _ => Ok(role),
+    });
+    let role = match role {
+        Ok(role) => role.name(),
+        Err(error) => {
+            let mut entry = dataset_entry(node, user, Operation::Erasure, named.unwrap_or_default());
+            entry.dataset = only;
+            return Err(spine::deny(node, Denial { entry, error }).await);
+        }
+    };
+    let entry = |node: &Node, name: &str| {
+        let mut entry = dataset_entry(node, user, Operation::Erasure, name);
+        entry.role = Some(role.to_owned());
+        entry
+    };
+    let purged = retention::purge(node, named, &entry).await?;
+    let datasets = purged.datasets.iter().map(|(info, records)| pb::Purged {
+        dataset: Some(dataset(info)),
+        records: *records,
+    });
+    Ok(pb::PurgeDatasetsResponse {
+        purged: datasets.collect(),
+        hits: purged.hits,
+    })
+}
+
 fn replaced(name: &str) -> NodeError {
     NodeError::refused(
         Reason::NotFound,
@@ -236,7 +289,7 @@ fn replaced(name: &str) -> NodeError {
     )
 }
 
-fn no_dataset(name: &str) -> NodeError {
+pub(crate) fn no_dataset(name: &str) -> NodeError {
     NodeError::refused(
         Reason::NotFound,
         format!("no dataset has the name {name}; see `overlap dataset list`"),
@@ -244,9 +297,9 @@ fn no_dataset(name: &str) -> NodeError {
 }
 
 fn dataset(info: &DatasetInfo) -> pb::Dataset {
-    let kinds = info.kinds.iter().map(|(kind, held)| pb::KindCount {
+    let kinds = info.kinds().into_iter().map(|(kind, items)| pb::KindCount {
         kind: kind.to_string(),
-        items: held.items,
+        items,
     });
     pb::Dataset {
         name: info.name.clone(),

@@ -2,29 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::tz::TimeZone;
+use jiff::Timestamp;
+
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
     WireError,
     fault::Reason,
-    operator::{self, ImportStep},
+    operator::{self, ImportStep, ListHits},
     pb::operator::{self as pb, match_response::Message},
 };
-use overlap_psi::dh::Matched;
 use overlap_records::{Profile, Record};
-use overlap_store::{Dataset, DatasetInfo, Hit, Import, Prepared, StoreError};
+use overlap_store::{Dataset, DatasetInfo, FoundRecord, Import, Prepared, Selection, StoreError};
 use rayon::prelude::*;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use crate::{
     config::Role,
     error::NodeError,
+    findings::Findings,
     node::{Node, now},
-    operator_service::dataset_entry,
+    operator_service::{dataset_entry, no_dataset},
     policy::{self, Denial, Permit, User},
     pool::{Pool, blocking},
+    retention,
     session::{self, Ask, Progress},
     spine::{self, Finding, Opened},
 };
@@ -37,6 +40,8 @@ const HITS_BYTES: usize = 256 << 10;
 const PREPARED_TOGETHER: usize = 64;
 /// Records per hit in one message; the rest follows under the same identifier.
 const HIT_RECORDS: usize = 512;
+/// Candidates in one message.
+const CANDIDATES: usize = 256;
 
 /// Runs a match and streams what the user sees. The match goes on when the user hangs up.
 pub(crate) fn ask(
@@ -68,28 +73,27 @@ async fn ask_and_tell(
     // what names the items is needed after the session ended
     let held = decision.as_ref().ok().map(|permit| {
         let terms = permit.terms();
-        (terms.dataset.clone(), terms.kinds.clone())
+        (terms.dataset.clone(), terms.selection.clone())
     });
     let told = out.clone();
     // a user that reads slowly, or no more, misses steps of progress and holds up nothing
     let progress = move |opened: &Opened, progress: Progress| drop(told.try_send(Ok(step(opened, &progress))));
     let answer = spine::run(node, decision, Ask { progress }).await?;
     drop(session);
-    let (count, hits) = match answer.matched {
-        Matched::Count(count) => (count, Vec::new()),
-        Matched::Hits(positions) => (positions.len() as u64, positions),
-    };
-    if let Some((dataset, kinds)) = held
-        && !hits.is_empty()
-    {
-        let out = out.clone();
-        let idle = node.config.limits.idle_stream;
-        blocking(move || tell_hits(dataset.hits(&kinds, &hits), &out, idle)).await??;
-    }
-    let done = pb::MatchDone {
-        count,
+    let mut done = pb::MatchDone {
+        count: answer.count,
         peer_set_size: answer.peer_size,
+        candidates: 0,
     };
+    if let (Some((dataset, selection)), Some((findings, about))) = (held, answer.found) {
+        done.candidates = findings.candidates.len() as u64;
+        let (store, user) = (Arc::clone(&node.store), Telling::to(out, node));
+        blocking(move || {
+            findings.keep(&store, &dataset, &selection, &about, retention::today())?;
+            tell(&findings, &dataset, &selection, &user)
+        })
+        .await??;
+    }
     let _ = timeout(
         node.config.limits.idle_stream,
         out.send(Ok(message(Message::Done(done)))),
@@ -105,7 +109,7 @@ fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {
             transaction: operator::id(opened.entry().transaction),
             entry: operator::id(opened.entry().id),
             agreement: terms.agreement.id.clone(),
-            kinds: terms.kinds.iter().map(ToString::to_string).collect(),
+            kinds: opened.entry().kinds.clone(),
             set_size: terms.opening.set_size,
         }),
         Progress::Received { received, total, peer } => Message::Progress(pb::MatchProgress {
@@ -116,55 +120,212 @@ fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {
     })
 }
 
-fn tell_hits(
-    hits: impl Iterator<Item = Result<Hit, StoreError>>,
-    out: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
+/// The way to the user once what is told is logged.
+struct Telling<T> {
+    out: mpsc::Sender<Result<T, Status>>,
     idle: Duration,
+}
+
+impl<T: Send + 'static> Telling<T> {
+    fn to(out: &mpsc::Sender<Result<T, Status>>, node: &Node) -> Self {
+        Self {
+            out: out.clone(),
+            idle: node.config.limits.idle_stream,
+        }
+    }
+
+    /// False with a user that is gone: the telling ends. One that reads no more is told so instead of that it is done.
+    fn tell(&self, what: T) -> Result<bool, NodeError> {
+        match session::send_blocking(&self.out, Ok(what), Some(self.idle), "the user") {
+            Err(NodeError::PeerIdle { .. }) => Err(NodeError::limit(
+                "idle_stream",
+                "the hits were not taken in time; the query is done and in the log",
+            )),
+            sent => Ok(sent.is_ok()),
+        }
+    }
+}
+
+/// Tells hits, then candidates, in messages far from the limit.
+fn tell(
+    findings: &Findings,
+    dataset: &Dataset,
+    selection: &Selection,
+    user: &Telling<pb::MatchResponse>,
 ) -> Result<(), NodeError> {
-    // The query is done and logged: with a user that is gone the telling ends, and one that reads no more is told so instead of that
-    // it is done.
-    let tell = |hits| match session::send_blocking(
-        out,
-        Ok(message(Message::Hits(pb::Hits { hits }))),
-        Some(idle),
-        "the user",
-    ) {
-        Err(NodeError::PeerIdle { .. }) => Err(NodeError::limit(
-            "idle_stream",
-            "the hits were not taken in time; the query is done and in the log",
-        )),
-        sent => Ok(sent.is_ok()),
-    };
     let mut batch = Vec::new();
     let mut bytes = 0;
-    for hit in hits {
-        let hit = hit?;
+    for place in &findings.hits {
+        let hit = dataset.hit(selection, place)?;
         for records in hit.records.chunks(HIT_RECORDS) {
-            let records: Vec<pb::HitRecord> = records
-                .iter()
-                .map(|record| pb::HitRecord {
-                    reference: record.reference.clone(),
-                    role: record.role.to_string(),
-                })
-                .collect();
-            bytes += hit.identifier.canonical().len() + records.iter().map(|r| r.reference.len() + 32).sum::<usize>();
-            batch.push(pb::Hit {
-                kind: hit.kind.to_string(),
+            let one = pb::Hit {
+                kind: hit.identifier.kind().to_string(),
                 canonical: hit.identifier.canonical().to_owned(),
-                records,
-            });
+                records: records.iter().map(hit_record).collect(),
+            };
+            bytes += one.canonical.len() + one.records.iter().map(record_bytes).sum::<usize>();
+            batch.push(one);
             if bytes >= HITS_BYTES {
                 bytes = 0;
-                if !tell(std::mem::take(&mut batch))? {
+                let hits = std::mem::take(&mut batch);
+                if !user.tell(message(Message::Hits(pb::Hits { hits })))? {
                     return Ok(());
                 }
             }
         }
     }
-    if !batch.is_empty() {
-        tell(batch)?;
+    if !batch.is_empty() && !user.tell(message(Message::Hits(pb::Hits { hits: batch })))? {
+        return Ok(());
+    }
+    let name = |key: &u16| {
+        let key = selection.profile().keys().get(usize::from(*key));
+        key.map(|key| key.name().to_owned())
+    };
+    for candidates in findings.candidates.chunks(CANDIDATES) {
+        let candidates = candidates.iter().map(|candidate| {
+            Ok(pb::Candidate {
+                canonical: candidate.person.canonical().to_owned(),
+                record: Some(hit_record(&dataset.record(candidate.record)?)),
+                peer_record: candidate.peer_record.0.to_vec().into(),
+                score: candidate.score,
+                keys: candidate.keys.iter().filter_map(name).collect(),
+            })
+        });
+        let candidates = candidates.collect::<Result<_, StoreError>>()?;
+        if !user.tell(message(Message::Candidates(pb::Candidates { candidates })))? {
+            return Ok(());
+        }
     }
     Ok(())
+}
+
+fn record_bytes(record: &pb::HitRecord) -> usize {
+    const AROUND: usize = 32;
+    record.reference.len() + record.role.len() + record.origin.len() + AROUND
+}
+
+fn hit_record(record: &Record) -> pb::HitRecord {
+    pb::HitRecord {
+        reference: record.reference.clone(),
+        role: record.role.to_string(),
+        origin: record.origin.clone().unwrap_or_default(),
+    }
+}
+
+/// Streams what matches found to a user; the reading is an entry.
+pub(crate) fn list_hits(
+    node: &Arc<Node>,
+    user: User,
+    wish: ListHits,
+) -> impl tokio_stream::Stream<Item = Result<pb::ListHitsResponse, Status>> + Send + use<> {
+    let (out, stream) = mpsc::channel(QUEUE);
+    let running = Arc::clone(node);
+    node.queries.spawn(async move {
+        let idle = running.config.limits.idle_stream;
+        if let Err(error) = hits_of(&running, &user, wish, &out).await {
+            let _ = timeout(idle, out.send(Err(error.to_status()))).await;
+        }
+    });
+    ReceiverStream::new(stream)
+}
+
+async fn hits_of(
+    node: &Arc<Node>,
+    user: &User,
+    wish: ListHits,
+    out: &mpsc::Sender<Result<pb::ListHitsResponse, Status>>,
+) -> Result<(), NodeError> {
+    let mut entry = dataset_entry(node, user, Operation::Consultation, "");
+    entry.dataset = None;
+    entry.reason = Some(wish.reason);
+    match user.acts_as(&[Role::Analyst, Role::Operator, Role::Coordinator]) {
+        Ok(role) => entry.role = Some(role.name().to_owned()),
+        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
+    }
+    // what is kept while this runs is told by the next reading: so no more is told than was counted
+    let until = entry.started;
+    let shown = Shown {
+        gone: retention::Gone::at(node, until),
+        transaction: wish.transaction,
+        until,
+    };
+    let shown = Arc::new(shown);
+    let (store, counted) = (Arc::clone(&node.store), Arc::clone(&shown));
+    spine::logged(node, entry, async move {
+        let count = blocking(move || {
+            let mut count = 0;
+            for row in store.hits().iter()? {
+                count += u64::from(counted.shows(&row?));
+            }
+            Ok::<_, StoreError>(count)
+        })
+        .await??;
+        let finding = Finding {
+            output_count: Some(count),
+            remark: counted_of(wish.transaction),
+            ..Finding::default()
+        };
+        Ok((Outcome::Done, finding, ()))
+    })
+    .await?;
+    let (store, user) = (Arc::clone(&node.store), Telling::to(out, node));
+    blocking(move || {
+        let (mut batch, mut total) = (Vec::new(), 0);
+        for row in store.hits().iter()? {
+            let found = row?;
+            if !shown.shows(&found) {
+                continue;
+            }
+            batch.push(found_hit(found));
+            total += 1;
+            if batch.len() >= CANDIDATES {
+                let hits = std::mem::take(&mut batch);
+                if !user.tell(pb::ListHitsResponse { hits, total: None })? {
+                    return Ok(());
+                }
+            }
+        }
+        let total = Some(total);
+        user.tell(pb::ListHitsResponse { hits: batch, total }).map(drop)
+    })
+    .await?
+}
+
+/// Which of the kept hits a reading shows.
+struct Shown {
+    gone: retention::Gone,
+    transaction: Option<Uuid>,
+    until: Timestamp,
+}
+
+impl Shown {
+    fn shows(&self, found: &FoundRecord) -> bool {
+        let wanted = self.transaction.is_none_or(|wanted| wanted == found.transaction);
+        wanted && found.found <= self.until && !self.gone.is(found)
+    }
+}
+
+fn counted_of(transaction: Option<Uuid>) -> Option<String> {
+    transaction.map(|transaction| format!("what query {transaction} found"))
+}
+
+fn found_hit(found: FoundRecord) -> pb::FoundHit {
+    pb::FoundHit {
+        transaction: operator::id(found.transaction),
+        found: found.found.to_string(),
+        peer: found.peer,
+        dataset: found.dataset,
+        purpose: found.purpose,
+        case_reference: found.case_reference,
+        kind: found.kind.to_string(),
+        canonical: found.canonical,
+        record: Some(pb::HitRecord {
+            reference: found.reference,
+            role: found.role.to_string(),
+            origin: found.origin.unwrap_or_default(),
+        }),
+        score: found.score,
+    }
 }
 
 fn message(message: Message) -> pb::MatchResponse {
@@ -178,12 +339,17 @@ pub(crate) async fn import(
     mut steps: Streaming<pb::ImportDatasetRequest>,
 ) -> Result<DatasetInfo, NodeError> {
     let idle = node.config.limits.idle_stream;
-    let (dataset, profile) = match next(&mut steps, idle).await? {
+    let (dataset, append, profile) = match next(&mut steps, idle).await? {
         Some(ImportStep::Begin {
             dataset,
             profile,
             profile_hash,
-        }) => (dataset, policy::check_profile(&profile, &profile_hash)),
+            append,
+        }) => (
+            dataset,
+            append,
+            policy::check_profile(&node.config, &profile, &profile_hash),
+        ),
         _ => {
             return Err(WireError {
                 field: "message",
@@ -193,30 +359,41 @@ pub(crate) async fn import(
         }
     };
     let mut entry = dataset_entry(node, user, Operation::Collection, &dataset);
-    let profile = match user
-        .acts_as(&[Role::Operator])
-        .and_then(|role| profile.map(|profile| (role, profile)))
-    {
-        Ok((role, profile)) => {
+    let base = match (append, node.store.dataset(&dataset)) {
+        (true, None) => Err(no_dataset(&dataset)),
+        (true, base) => Ok(base),
+        (false, _) => Ok(None),
+    };
+    let permitted = user.acts_as(&[Role::Operator]);
+    let base = match permitted.and_then(|role| profile.and(base).map(|base| (role, base))) {
+        Ok((role, base)) => {
             entry.role = Some(role.name().to_owned());
-            profile
+            base
         }
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     };
-    let store = Arc::clone(&node.store);
-    let import = blocking(move || store.import(&dataset)).await??;
+    let (before, remark) = match &base {
+        None => (0, None),
+        Some(base) => {
+            let info = base.info();
+            (info.records, Some(format!("added to version {}", info.version)))
+        }
+    };
+    let (store, profile) = (Arc::clone(&node.store), node.config.profile.clone());
+    let import = blocking(move || store.import(&dataset, &profile)).await??;
     entry.dataset_version = Some(import.version());
-    let pool = node.pool.clone();
+    let (pool, profile) = (node.pool.clone(), node.config.profile.clone());
     spine::logged(node, entry, async {
         // the reader of the stream and the writer of the store work at the same time
         let (batches, queue) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(blocking(move || write(import, &pool, &profile, queue)));
+        let writing = tokio::spawn(blocking(move || write(import, base.as_ref(), &pool, &profile, queue)));
         let forwarded = forward(&mut steps, batches, idle).await;
         let written = writing.await.unwrap_or(Err(NodeError::Broken("an import panicked")))?;
         forwarded?;
         let info = written?.info().clone();
         let finding = Finding {
-            output_count: Some(info.records),
+            output_count: Some(info.records.saturating_sub(before)),
+            remark,
             ..Finding::default()
         };
         Ok((Outcome::Done, finding, info))
@@ -266,11 +443,15 @@ async fn forward(
 
 fn write(
     mut import: Import,
+    base: Option<&Dataset>,
     pool: &Pool,
     profile: &Profile,
     mut queue: mpsc::Receiver<Step>,
 ) -> Result<Dataset, NodeError> {
-    let today = TimeZone::UTC.to_datetime(now()).date();
+    let today = retention::today();
+    if let Some(base) = base {
+        pool.install(|| import.append_to(base)).map_err(retention::refusal)?;
+    }
     loop {
         match queue.blocking_recv() {
             Some(Step::Records(records)) => pool.install(|| {
@@ -279,7 +460,7 @@ fn write(
                     .flat_map_iter(|batch| Prepared::batch(profile, batch.to_vec(), today));
                 import.add(&batches.collect::<Vec<_>>())
             })?,
-            Some(Step::Commit) => return Ok(import.commit(profile, now())?),
+            Some(Step::Commit) => return import.commit(now()).map_err(retention::refusal),
             None => {
                 return Err(NodeError::refused(
                     Reason::InvalidRequest,

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use overlap_audit::{Digest, Entry, InputCommitment, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
-use overlap_records::{Kind, Profile};
-use overlap_store::{Dataset, Quota, Store};
+use overlap_records::Kind;
+use overlap_store::{Dataset, Quota, Selection, Store};
 use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
@@ -33,8 +33,8 @@ pub(crate) struct Permit {
 pub(crate) struct Terms {
     pub(crate) agreement: Arc<Agreement>,
     pub(crate) dataset: Dataset,
-    /// Ascending.
-    pub(crate) kinds: Vec<Kind>,
+    /// What of the dataset takes part.
+    pub(crate) selection: Selection,
     pub(crate) peer: Peer,
     /// Key that the peer's certificate has to carry.
     pub(crate) peer_key: Digest,
@@ -204,14 +204,20 @@ fn ask(
     entry.dataset_version = Some(dataset.info().version);
     let (agreement, grant) = choose(config, request, &peer.id, now)?;
     cite(entry, agreement, &config.id);
-    let held = |kind: &Kind| dataset.info().kinds.contains_key(kind);
+    let held = dataset.info().kinds();
     let kinds: Vec<Kind> = match &request.kinds {
         Some(kinds) => kinds.clone(),
-        None => grant.kinds.iter().copied().filter(held).collect(),
+        None => grant
+            .kinds
+            .iter()
+            .copied()
+            .filter(|kind| held.contains_key(kind))
+            .collect(),
     };
     entry.kinds = kinds.iter().map(ToString::to_string).collect();
-    check_dataset(&dataset, agreement, now)?;
-    let set_size = dataset.items(&kinds);
+    check_dataset(&dataset, &config.profile, now)?;
+    let selection = selection(config, &kinds, request.mode);
+    let set_size = dataset.items(&selection);
     if set_size == 0 {
         let message = format!(
             "dataset {} holds no items of the kinds that may be asked",
@@ -221,7 +227,7 @@ fn ask(
     }
     entry.input_count = Some(set_size);
     check_size(set_size, grant)?;
-    let commitment = commit(&dataset, &kinds)?;
+    let commitment = commit(&dataset, &selection)?;
     let opening = peer::Open {
         transaction: entry.transaction,
         agreement: agreement.id.clone(),
@@ -229,9 +235,9 @@ fn ask(
         dataset: grant.dataset.clone(),
         mode: request.mode,
         protocol: Protocol::DhPsi,
-        profile: agreement.profile.name().to_owned(),
-        profile_hash: Digest(agreement.profile.hash()),
-        kinds: kinds.clone(),
+        profile: config.profile.name().to_owned(),
+        profile_hash: Digest(config.profile.hash()),
+        kinds,
         purpose: request.purpose.clone(),
         case_reference: request.case_reference.clone(),
         reason: request.reason.clone(),
@@ -244,7 +250,7 @@ fn ask(
     let terms = Terms {
         agreement: Arc::clone(agreement),
         dataset,
-        kinds,
+        selection,
         peer: peer.clone(),
         peer_key: grant.holder.key,
         opening,
@@ -320,6 +326,13 @@ fn hold(
             agreement.id, peer.name
         )));
     }
+    let own = (config.profile.name(), Digest(config.profile.hash()));
+    if (open.profile.as_str(), open.profile_hash) != own {
+        return Err(denied(format!(
+            "the asker's items are made under profile {} ({}), this node's under {} ({}): both sides need the same profile",
+            open.profile, open.profile_hash, own.0, own.1,
+        )));
+    }
     if agreement.hash != open.agreement_hash {
         let message = format!(
             "agreement {} is {} here and {} at the asker: both sides need the same file",
@@ -342,15 +355,6 @@ fn hold(
         now,
     };
     let grant = ask.covering(agreement, &grants)?;
-    if open.profile != agreement.profile.name() || open.profile_hash.0 != agreement.profile.hash() {
-        return Err(denied(format!(
-            "the asker's items are made under profile {} ({}), this node's under {} ({})",
-            open.profile,
-            open.profile_hash,
-            agreement.profile.name(),
-            Digest(agreement.profile.hash()),
-        )));
-    }
     check_size(open.set_size, grant)?;
     let dataset = store.dataset(&open.dataset).ok_or_else(|| {
         NodeError::refused(
@@ -359,11 +363,11 @@ fn hold(
         )
     })?;
     entry.dataset_version = Some(dataset.info().version);
-    check_dataset(&dataset, agreement, now)?;
+    check_dataset(&dataset, &config.profile, now)?;
     let terms = Terms {
         agreement: Arc::clone(agreement),
         dataset,
-        kinds: open.kinds.clone(),
+        selection: selection(config, &open.kinds, open.mode),
         peer: peer.clone(),
         peer_key: party.key,
         opening: open.clone(),
@@ -371,16 +375,21 @@ fn hold(
     Ok((terms, quota(agreement, grant, open.set_size, now)))
 }
 
-/// Commits to the exact set: SHA-256 over a fresh salt and, per kind, its name and the digest of its items.
-fn commit(dataset: &Dataset, kinds: &[Kind]) -> Result<InputCommitment, NodeError> {
+/// What takes part: in mode `count` a person has one item, not several.
+fn selection(config: &Config, kinds: &[Kind], mode: peer::Mode) -> Selection {
+    Selection::of(&config.profile, kinds, mode == peer::Mode::Count)
+}
+
+/// Commits to the exact set: SHA-256 over a fresh salt and, per match key, its name and the digest of its items.
+fn commit(dataset: &Dataset, selection: &Selection) -> Result<InputCommitment, NodeError> {
     let mut salt = [0; 32];
     SystemRandom::new()
         .fill(&mut salt)
         .map_err(|_| NodeError::Broken("the system gave no randomness"))?;
     let mut bytes = b"overlap/input/v1".to_vec();
     bytes.extend_from_slice(&salt);
-    for (kind, info) in dataset.info().kinds.iter().filter(|(kind, _)| kinds.contains(kind)) {
-        bytes.extend_from_slice(kind.as_str().as_bytes());
+    for (name, info) in dataset.selected(selection) {
+        bytes.extend_from_slice(name.as_bytes());
         bytes.push(0);
         bytes.extend_from_slice(&info.digest.0);
     }
@@ -390,15 +399,15 @@ fn commit(dataset: &Dataset, kinds: &[Kind]) -> Result<InputCommitment, NodeErro
     })
 }
 
-/// Whether the profile that records were normalised under is this build's.
-pub(crate) fn check_profile(name: &str, hash: &Digest) -> Result<Profile, NodeError> {
-    let own = Profile::named(name).filter(|profile| profile.hash() == hash.0);
-    own.ok_or_else(|| {
-        let message = format!(
-            "the records were normalised under profile {name} ({hash}); this node has {} ({}): use the same version of Overlap",
-            Profile::EU_THB_1.name(),
-            Digest(Profile::EU_THB_1.hash()),
-        );
-        NodeError::refused(Reason::InvalidRequest, message)
-    })
+/// Whether the profile that records were normalised under is this node's.
+pub(crate) fn check_profile(config: &Config, name: &str, hash: &Digest) -> Result<(), NodeError> {
+    let own = (config.profile.name(), Digest(config.profile.hash()));
+    if (name, *hash) == own {
+        return Ok(());
+    }
+    let message = format!(
+        "the records were normalised under profile {name} ({hash}); this node has {} ({}): give `overlap` the same profile and version",
+        own.0, own.1,
+    );
+    Err(NodeError::refused(Reason::InvalidRequest, message))
 }

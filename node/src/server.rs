@@ -29,7 +29,7 @@ use crate::{
     peer_service::{Peers, caller},
     policy::{self, Denial, User},
     pool::Pool,
-    spine,
+    retention, spine,
     tls::TlsError,
 };
 
@@ -121,6 +121,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
         .serve_with_incoming_shutdown(listening(&node, operator, false).run(), stop.cancelled_owned());
     let (serve_peers, serve_operators) = (tokio::spawn(serve_peers), tokio::spawn(serve_operators));
 
+    tokio::spawn(retention::every_day(Arc::clone(&node)));
     ready(config, addresses);
     tracing::info!(peer = %addresses.peer, operator = %addresses.operator, "listening");
     wait_for_stop(&node).await?;

@@ -2,6 +2,7 @@
 
 mod asker;
 mod holder;
+pub(crate) mod labels;
 
 pub(crate) use asker::{Ask, Progress};
 pub(crate) use holder::Hold;
@@ -37,7 +38,7 @@ fn protocol_terms(open: &Open, asker: &str, holder: &str, holder_size: u64) -> R
     ];
     // no part holds a line break: names and ids are checked for it
     let session = sha256(bound.join("\n").as_bytes()).0;
-    dh::Terms::new(open.mode.into(), session, open.set_size, holder_size).map_err(|misuse| misuse_of(&misuse))
+    dh::Terms::new(open.protocol_mode(), session, open.set_size, holder_size).map_err(|misuse| misuse_of(&misuse))
 }
 
 /// A fault of the own set or code; the peer has no part in it.

@@ -34,6 +34,8 @@ pub(crate) struct Opened {
 #[derive(Debug, Default)]
 pub(crate) struct Finding {
     pub(crate) output_count: Option<u64>,
+    pub(crate) hits: Option<u64>,
+    pub(crate) candidates: Option<u64>,
     pub(crate) peer_count: Option<u64>,
     pub(crate) callee_certificate: Option<Digest>,
     /// For a holder: what it has handed over so far, counted up to the moment of the end.
@@ -147,18 +149,15 @@ pub(crate) async fn logged<T>(
     blocking(move || store.log().open_entry(&entry, None))
         .await?
         .map_err(NodeError::Log)?;
-    let (outcome, finding, ended) = match unpanicked(work).await.flatten() {
+    let (outcome, mut finding, ended) = match unpanicked(work).await.flatten() {
         Ok((outcome, finding, result)) => (outcome, finding, Ok(result)),
         Err(error) => (error.outcome(), Finding::default(), Err(error)),
     };
-    close(
-        node,
-        id,
-        outcome,
-        finding,
-        ended.as_ref().err().map(ToString::to_string),
-    )
-    .await?;
+    let detail = match &ended {
+        Ok(_) => finding.remark.take(),
+        Err(error) => Some(error.to_string()),
+    };
+    close(node, id, outcome, finding, detail).await?;
     ended
 }
 
@@ -233,6 +232,8 @@ fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>)
         output_count: finding
             .output_count
             .or(finding.supplied.map(|supplied| supplied.load(Ordering::Relaxed))),
+        hits: finding.hits,
+        candidates: finding.candidates,
         peer_count: finding.peer_count,
         callee_certificate: finding.callee_certificate,
         detail,

@@ -44,6 +44,8 @@ pub enum ImportStep {
         profile: String,
         /// Hash of the profile.
         profile_hash: Digest,
+        /// Whether to add to what the dataset holds, instead of replacing it.
+        append: bool,
     },
     /// Records.
     Records(Vec<Record>),
@@ -56,6 +58,15 @@ pub enum ImportStep {
 pub struct Erase {
     /// Name of the dataset.
     pub dataset: String,
+    /// Reason in words.
+    pub reason: String,
+}
+
+/// A user reads what matches found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListHits {
+    /// Only those of this query.
+    pub transaction: Option<Uuid>,
     /// Reason in words.
     pub reason: String,
 }
@@ -103,6 +114,7 @@ impl TryFrom<pb::ImportDatasetRequest> for ImportStep {
                 dataset: check::name("begin.dataset", begin.dataset)?,
                 profile: check::name("begin.profile", begin.profile)?,
                 profile_hash: check::digest("begin.profile_hash", &begin.profile_hash)?,
+                append: begin.append,
             },
             import_dataset_request::Message::Records(records) => {
                 Self::Records(records.records.into_iter().map(record).collect::<Result<_, _>>()?)
@@ -120,6 +132,31 @@ impl TryFrom<pb::EraseDatasetRequest> for Erase {
             dataset: check::name("dataset", request.dataset)?,
             reason: check::reason("reason", request.reason)?,
         })
+    }
+}
+
+impl TryFrom<pb::ListHitsRequest> for ListHits {
+    type Error = WireError;
+
+    fn try_from(request: pb::ListHitsRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            transaction: match request.transaction.is_empty() {
+                true => None,
+                false => Some(check::uuid("transaction", &request.transaction)?),
+            },
+            reason: check::reason("reason", request.reason)?,
+        })
+    }
+}
+
+/// The dataset that a request to purge names; none: all of them.
+///
+/// # Errors
+/// [`WireError`] unless it is a name.
+pub fn purge(request: pb::PurgeDatasetsRequest) -> Result<Option<String>, WireError> {
+    match request.dataset {
+        none if none.is_empty() => Ok(None),
+        name => Ok(Some(check::name("dataset", name)?)),
     }
 }
 
@@ -159,6 +196,7 @@ pub fn to_pb(record: &Record) -> pb::Record {
         visibility: record.visibility.to_string(),
         observed: date(record.observed),
         expires: date(record.expires),
+        origin: record.origin.clone().unwrap_or_default(),
         identifiers: record
             .identifiers
             .iter()
@@ -201,10 +239,11 @@ fn record(record: pb::Record) -> Result<Record, WireError> {
         date("records.expires", &record.expires)?,
         identifiers,
     )
+    .and_then(|checked| checked.with_origin((!record.origin.is_empty()).then_some(record.origin)))
     .map_err(|_| {
         WireError::new(
             "records",
-            "must hold a reference of 1 to 128 bytes and 1 to 64 identifiers",
+            "must hold a reference of 1 to 128 bytes, 1 to 64 identifiers and an origin of at most 128 bytes",
         )
     })
 }
@@ -236,6 +275,7 @@ mod tests {
             visibility: "b".into(),
             observed: String::new(),
             expires: "2030-01-01".into(),
+            origin: "Team Noord".into(),
             identifiers: vec![pb::Identifier {
                 kind: "phone".into(),
                 canonical: "+31612345678".into(),
@@ -243,7 +283,7 @@ mod tests {
         };
         assert!(record(good.clone()).is_ok());
         type Spoil = fn(&mut pb::Record);
-        let spoiled: [(&str, Spoil); 6] = [
+        let spoiled: [(&str, Spoil); 7] = [
             ("records.identifiers.canonical", |r| {
                 r.identifiers[0].canonical = "06-12345678".into()
             }),
@@ -252,6 +292,7 @@ mod tests {
             ("records.visibility", |r| r.visibility = "e".into()),
             ("records.expires", |r| r.expires = "01-01-2030".into()),
             ("records", |r| r.reference = "CANARY".repeat(100)),
+            ("records", |r| r.origin = "CANARY\n".into()),
         ];
         for (field, spoil) in spoiled {
             let mut bad = good.clone();

@@ -107,11 +107,13 @@ impl std::str::FromStr for Mode {
     }
 }
 
-impl From<Mode> for dh::Mode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Hits => Self::Hits,
-            Mode::Count => Self::Count,
+impl Open {
+    /// The protocol's mode: where the asker is to learn which persons match, labels tell which keys are of one record.
+    pub fn protocol_mode(&self) -> dh::Mode {
+        match self.mode {
+            Mode::Count => dh::Mode::Count,
+            Mode::Hits if self.kinds.contains(&Kind::Person) => dh::Mode::Labels,
+            Mode::Hits => dh::Mode::Hits,
         }
     }
 }
@@ -139,14 +141,7 @@ impl TryFrom<pb::MatchResponse> for Response {
                 "evaluated.elements",
                 &evaluated.elements,
             )?)),
-            match_response::Message::Tokens(tokens) => {
-                const MUST: &str = "must be whole tokens of 16 bytes, at least one";
-                Self::Reply(dh::Reply::Tokens(check::elements(
-                    "tokens.tokens",
-                    &tokens.tokens,
-                    MUST,
-                )?))
-            }
+            match_response::Message::Tokens(tokens) => Self::Reply(self::tokens(&tokens)?),
             match_response::Message::Working(working) => Self::Working(set_size("working.done", working.done)?),
             match_response::Message::Complete(_) => Self::Complete,
         })
@@ -230,7 +225,15 @@ impl From<Response> for pb::MatchResponse {
             }),
             Response::Reply(dh::Reply::Tokens(tokens)) => match_response::Message::Tokens(pb::Tokens {
                 tokens: Bytes::copy_from_slice(tokens.as_flattened()),
+                labels: Bytes::new(),
             }),
+            Response::Reply(dh::Reply::Labelled(labelled)) => {
+                let part = |range: fn(&dh::LabelledToken) -> &[u8]| labelled.iter().flat_map(range).copied().collect();
+                match_response::Message::Tokens(pb::Tokens {
+                    tokens: part(|one| &one[..TOKEN]),
+                    labels: part(|one| &one[TOKEN..]),
+                })
+            }
             Response::Working(done) => match_response::Message::Working(pb::MatchWorking { done }),
             Response::Complete => match_response::Message::Complete(pb::MatchComplete {}),
         };
@@ -253,6 +256,28 @@ pub(crate) fn kinds(field: &'static str, names: &[String]) -> Result<Vec<Kind>, 
         return Err(WireError::new(field, MUST));
     }
     Ok(kinds)
+}
+
+const TOKEN: usize = size_of::<dh::Token>();
+
+fn tokens(message: &pb::Tokens) -> Result<dh::Reply, WireError> {
+    const MUST: &str = "must be whole tokens of 16 bytes, at least one";
+    let tokens: Vec<dh::Token> = check::elements("tokens.tokens", &message.tokens, MUST)?;
+    if message.labels.is_empty() {
+        return Ok(dh::Reply::Tokens(tokens));
+    }
+    const EACH: &str = "must be none, or one of 32 bytes for each token";
+    let labels: Vec<dh::Label> = check::elements("tokens.labels", &message.labels, EACH)?;
+    if labels.len() != tokens.len() {
+        return Err(WireError::new("tokens.labels", EACH));
+    }
+    let labelled = tokens.iter().zip(&labels).map(|(token, label)| {
+        let mut labelled = [0; size_of::<dh::LabelledToken>()];
+        labelled[..TOKEN].copy_from_slice(token);
+        labelled[TOKEN..].copy_from_slice(label);
+        labelled
+    });
+    Ok(dh::Reply::Labelled(labelled.collect()))
 }
 
 fn set_size(field: &'static str, size: u64) -> Result<u64, WireError> {
@@ -344,6 +369,26 @@ mod tests {
             let error = Open::try_from(open).unwrap_err();
             assert_eq!(error.field, field);
             assert!(!error.to_string().contains("CANARY"), "{error}");
+        }
+    }
+
+    #[test]
+    fn labels_come_one_for_each_token() {
+        let of = |tokens: usize, labels: usize| {
+            Response::try_from(pb::MatchResponse {
+                message: Some(match_response::Message::Tokens(pb::Tokens {
+                    tokens: vec![1; tokens].into(),
+                    labels: vec![2; labels].into(),
+                })),
+            })
+        };
+        assert!(matches!(of(32, 0), Ok(Response::Reply(dh::Reply::Tokens(tokens))) if tokens.len() == 2));
+        let labelled = of(32, 64).unwrap();
+        let again = Response::try_from(pb::MatchResponse::from(labelled)).unwrap();
+        assert!(matches!(again, Response::Reply(dh::Reply::Labelled(labelled))
+            if labelled.len() == 2 && labelled[0][15..17] == [1, 2]));
+        for bad in [1, 32, 63, 96] {
+            assert_eq!(of(32, bad).unwrap_err().field, "tokens.labels");
         }
     }
 

@@ -1,5 +1,8 @@
 //! Reading datasets: one immutable version at a time.
 
+mod codec;
+mod rows;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -10,20 +13,22 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
-use overlap_psi::{Item, Stored as StoredElement};
-use overlap_records::{Identifier, Kind, Record, Role, Visibility};
-use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DBRawIteratorWithThreadMode, IteratorMode, ReadOptions, WriteBatch,
-};
+use overlap_psi::Item;
+use overlap_records::{Identifier, Key, Kind, MatchKey, Profile, Record};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    Inner, StoreError,
+    Inner, StoreError, Writing,
     keys::{self, Cf, TAG},
     seal::{Sealer, VersionKey},
     synced,
 };
+
+pub(crate) use codec::{decode_dates, decode_record, encode_record};
+pub use rows::Element;
+pub(crate) use rows::{Group, Reading};
 
 /// What is known of a dataset version without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,28 +38,45 @@ pub struct DatasetInfo {
     pub name: String,
     /// Number of this version; ascends over all datasets of a store.
     pub version: u64,
-    /// When it was imported.
+    /// When it was made.
     pub created: Timestamp,
     /// The profile that its items were made under.
     pub profile: String,
+    /// The hash of that profile.
+    pub profile_hash: Digest,
     /// How many records it holds.
     pub records: u64,
     /// How many of them take part in no query: those of visibility class `d`, and those that had expired when they were imported.
     pub withheld: u64,
     /// The day after which the first of the others expires; the dataset takes part in no query from then on.
     pub expires: Option<Date>,
-    /// Per kind: how many distinct items, and the digest of the set.
-    pub kinds: BTreeMap<Kind, KindInfo>,
+    /// The day after which the first record of all expires; from then on there is something to purge.
+    pub due: Option<Date>,
+    /// Numbers given to records so far; what was purged leaves gaps.
+    pub(crate) numbered: u32,
+    /// An item of a person that more records hold is too common to be compared: the profile's limit.
+    pub(crate) common: u32,
+    /// Per match key of the profile, by its name: how many distinct items, and the digest of the set.
+    pub keys: BTreeMap<String, KeyInfo>,
 }
 
-/// The items of one kind in a dataset version.
+/// The items of one match key in a dataset version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KindInfo {
-    /// How many distinct items.
+pub struct KeyInfo {
+    /// The kind of identifier that the key is of.
+    pub kind: Kind,
+    /// How many distinct items, without those that are too common.
     pub items: u64,
     /// SHA-256 over their group elements in the order of the store: what an input commitment is made of.
     pub digest: Digest,
+}
+
+/// What takes part in a comparison: some of a profile's match keys, in the profile's order.
+#[derive(Clone)]
+pub struct Selection {
+    profile: Profile,
+    keys: Vec<u16>,
 }
 
 /// A version of a dataset; stays readable while this value lives, whatever is imported or erased meanwhile.
@@ -63,10 +85,27 @@ pub struct Dataset {
     version: Arc<Version>,
 }
 
-/// An own item that a match found: its place in the set, its kind, its match key and the records that hold it.
+/// An item of the own set that a match found: by which match key, and which records hold it.
+pub struct Place {
+    /// Index of the match key in the profile.
+    pub key: u16,
+    /// Numbers of the records that hold it, ascending.
+    pub records: Vec<u32>,
+    tag: [u8; TAG],
+}
+
+/// The items of one identifier.
+pub struct ItemTags(Vec<(u16, [u8; TAG])>);
+
+impl ItemTags {
+    /// Whether the item at a place is one of them.
+    pub fn hold(&self, place: &Place) -> bool {
+        self.0.contains(&(place.key, place.tag))
+    }
+}
+
+/// A numbered identifier that a match found.
 pub struct Hit {
-    /// Kind of the item.
-    pub kind: Kind,
     /// The identifier that matched.
     pub identifier: Identifier,
     /// The records that hold it.
@@ -87,20 +126,68 @@ struct Stored {
     key: VersionKey,
 }
 
-/// The stored form of a record.
-#[derive(Serialize, Deserialize)]
-struct StoredRecord {
-    reference: String,
-    role: Role,
-    visibility: Visibility,
-    observed: Option<Date>,
-    expires: Option<Date>,
-    identifiers: Vec<(Kind, String)>,
+impl DatasetInfo {
+    /// Distinct items per kind.
+    pub fn kinds(&self) -> BTreeMap<Kind, u64> {
+        let mut kinds = BTreeMap::new();
+        for key in self.keys.values() {
+            *kinds.entry(key.kind).or_default() += key.items;
+        }
+        kinds
+    }
+
+    /// Counts a record in.
+    pub(crate) fn count(&mut self, expires: Option<Date>, takes_part: bool) {
+        let earlier = |first: Option<Date>| match (first, expires) {
+            (Some(first), Some(expires)) => Some(first.min(expires)),
+            (first, expires) => first.or(expires),
+        };
+        self.records += 1;
+        self.due = earlier(self.due);
+        if takes_part {
+            self.expires = earlier(self.expires);
+        } else {
+            self.withheld += 1;
+        }
+    }
+
+    /// Whether there is a record whose retention has ended.
+    pub fn is_due(&self, today: Date) -> bool {
+        self.due.is_some_and(|due| due < today)
+    }
+}
+
+impl Selection {
+    /// The match keys of these kinds; with `counting`, those alone that take part where matches are counted.
+    pub fn of(profile: &Profile, kinds: &[Kind], counting: bool) -> Self {
+        let chosen = |key: &Key| kinds.contains(&key.kind()) && (key.counts() || !counting);
+        let keys = (0u16..).zip(profile.keys()).filter(|(_, key)| chosen(key));
+        Self {
+            keys: keys.map(|(index, _)| index).collect(),
+            profile: profile.clone(),
+        }
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The match keys with their indexes in the profile, ascending.
+    pub fn keys(&self) -> impl Iterator<Item = (u16, &Key)> {
+        self.keys
+            .iter()
+            .filter_map(|index| Some((*index, self.profile.keys().get(usize::from(*index))?)))
+    }
 }
 
 impl Dataset {
     pub(crate) fn new(version: Arc<Version>) -> Self {
         Self { version }
+    }
+
+    pub(crate) fn version(&self) -> &Version {
+        &self.version
     }
 
     /// The description.
@@ -113,46 +200,99 @@ impl Dataset {
         self.info().expires.is_some_and(|expires| expires < today)
     }
 
-    /// How many distinct items of these kinds it holds.
-    pub fn items(&self, kinds: &[Kind]) -> u64 {
-        kinds
-            .iter()
-            .filter_map(|kind| self.info().kinds.get(kind))
-            .map(|kind| kind.items)
-            .sum()
+    /// How many distinct items it holds of what is selected.
+    pub fn items(&self, selection: &Selection) -> u64 {
+        self.selected(selection).map(|(_, info)| info.items).sum()
     }
 
-    /// The group elements of all distinct items of these kinds, in an order that depends on this store's key alone.
-    pub fn elements<'a>(&'a self, kinds: &'a [Kind]) -> impl Iterator<Item = Result<StoredElement, StoreError>> + 'a {
-        kinds.iter().copied().flat_map(|kind| self.version.elements(kind))
+    /// What is selected and held: name and description of each match key, in the profile's order.
+    pub fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = (&'a str, &'a KeyInfo)> {
+        selection
+            .keys()
+            .filter_map(|(_, key)| Some((key.name(), self.info().keys.get(key.name())?)))
     }
 
-    /// Resolves places in [`Self::elements`] to what is there. `positions` ascend.
-    pub fn hits<'a>(
+    /// All distinct items of what is selected, in an order that depends on this store's key alone.
+    pub fn elements<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = Result<Element, StoreError>> + 'a {
+        selection
+            .keys()
+            .flat_map(|(_, key)| {
+                let groups = self.version.groups(key, Reading::Elements);
+                groups.map(|group| (key.kind(), group))
+            })
+            .map(|(kind, group)| group.and_then(|group| group.into_element(kind)))
+    }
+
+    /// Resolves positions in [`Self::elements`]. `positions` ascend.
+    pub fn places<'a>(
         &'a self,
-        kinds: &'a [Kind],
+        selection: &'a Selection,
         positions: &'a [u32],
-    ) -> impl Iterator<Item = Result<Hit, StoreError>> + 'a {
+    ) -> impl Iterator<Item = Result<Place, StoreError>> + 'a {
         let mut wanted = positions.iter().copied().peekable();
+        let left = positions.len();
         let mut next = 0u32;
-        let places = kinds
-            .iter()
-            .flat_map(move |kind| self.version.groups(*kind).map(move |group| (*kind, group)));
-        places.filter_map(move |(kind, group)| {
+        let groups = selection.keys().flat_map(|(index, key)| {
+            self.version
+                .groups(key, Reading::Records)
+                .map(move |group| (index, group))
+        });
+        let places = groups.filter_map(move |(key, group)| {
             let position = next;
             next = next.saturating_add(1);
             match group {
                 Err(error) => Some(Err(error)),
-                Ok(group) => wanted.next_if_eq(&position).map(|_| self.version.hit(kind, &group)),
+                Ok(group) => wanted.next_if_eq(&position).map(|_| {
+                    Ok(Place {
+                        key,
+                        tag: group.tag,
+                        records: group.records,
+                    })
+                }),
             }
-        })
+        });
+        places.take(left)
     }
-}
 
-/// The rows of one item: its tag, and the records that hold it.
-struct Group {
-    tag: [u8; TAG],
-    records: Vec<u32>,
+    /// The identifier of a place, and the records that hold it.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn hit(&self, selection: &Selection, place: &Place) -> Result<Hit, StoreError> {
+        let records = place
+            .records
+            .iter()
+            .map(|record| self.record(*record))
+            .collect::<Result<Vec<_>, _>>()?;
+        let identifier = records
+            .iter()
+            .flat_map(|record| &record.identifiers)
+            .find(|identifier| self.items_of(selection, identifier).hold(place))
+            .cloned()
+            .ok_or(StoreError::Damaged("an item's record does not hold it"))?;
+        Ok(Hit { identifier, records })
+    }
+
+    /// The items of an identifier, to be held against places.
+    pub fn items_of(&self, selection: &Selection, identifier: &Identifier) -> ItemTags {
+        let keys = identifier.match_keys(&selection.profile).into_iter();
+        let tag = |key: &MatchKey| Some(item_tag(&self.version.inner, &item_of(&selection.profile, key).ok()?));
+        ItemTags(keys.filter_map(|key| Some((key.key(), tag(&key)?))).collect())
+    }
+
+    /// A record by its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn record(&self, number: u32) -> Result<Record, StoreError> {
+        let key = keys::record(self.info().version, number);
+        let inner = &self.version.inner;
+        let sealed = inner
+            .db
+            .get_cf(inner.cf(Cf::Records)?, key)?
+            .ok_or(StoreError::Damaged("a record is missing"))?;
+        decode_record(&self.version.sealer.open(Cf::Records, &key, &sealed)?)
+    }
 }
 
 impl Version {
@@ -190,97 +330,6 @@ impl Version {
     pub(crate) fn reinstate(&self) {
         self.superseded.store(false, Ordering::Release);
     }
-
-    pub(crate) fn elements(&self, kind: Kind) -> impl Iterator<Item = Result<StoredElement, StoreError>> + '_ {
-        let mut rows = Rows::open(self, kind);
-        let mut last = None;
-        std::iter::from_fn(move || {
-            loop {
-                let row = match rows.as_mut() {
-                    Err(_) => return std::mem::replace(&mut rows, Ok(Rows::ended())).err().map(Err),
-                    Ok(rows) => rows.current()?,
-                };
-                let element = row.and_then(|(tag, _, key, sealed)| {
-                    if last.replace(tag) == Some(tag) {
-                        return Ok(None);
-                    }
-                    let plain = self.sealer.open(Cf::Items, key, sealed)?;
-                    let bytes = plain
-                        .as_slice()
-                        .try_into()
-                        .map_err(|_| StoreError::Damaged("an item has another length"))?;
-                    Ok(Some(StoredElement::from_bytes(bytes)))
-                });
-                if let Ok(rows) = rows.as_mut() {
-                    rows.advance();
-                }
-                if let Some(element) = element.transpose() {
-                    return Some(element);
-                }
-            }
-        })
-    }
-
-    fn groups(&self, kind: Kind) -> impl Iterator<Item = Result<Group, StoreError>> + '_ {
-        let mut rows = Rows::open(self, kind);
-        std::iter::from_fn(move || {
-            let rows = match rows.as_mut() {
-                Err(_) => return std::mem::replace(&mut rows, Ok(Rows::ended())).err().map(Err),
-                Ok(rows) => rows,
-            };
-            let mut group: Option<Group> = None;
-            while let Some(row) = rows.current() {
-                match (row, &mut group) {
-                    (Err(error), _) => return Some(Err(error)),
-                    (Ok((tag, record, ..)), None) => {
-                        group = Some(Group {
-                            tag,
-                            records: vec![record],
-                        })
-                    }
-                    (Ok((tag, record, ..)), Some(group)) if group.tag == tag => group.records.push(record),
-                    _ => break,
-                }
-                rows.advance();
-            }
-            group.map(Ok)
-        })
-    }
-
-    fn hit(&self, kind: Kind, group: &Group) -> Result<Hit, StoreError> {
-        let records = group
-            .records
-            .iter()
-            .map(|record| self.record(*record))
-            .collect::<Result<Vec<_>, _>>()?;
-        let identifier = records
-            .iter()
-            .flat_map(|record| &record.identifiers)
-            .find(|identifier| {
-                identifier.kind() == kind
-                    && identifier
-                        .match_keys()
-                        .iter()
-                        .any(|key| item_tag(&self.inner, &item_of(&self.info.profile, key)) == group.tag)
-            })
-            .cloned()
-            .ok_or(StoreError::Damaged("an item's record does not hold it"))?;
-        Ok(Hit {
-            kind,
-            identifier,
-            records,
-        })
-    }
-
-    fn record(&self, number: u32) -> Result<Record, StoreError> {
-        let key = keys::record(self.info.version, number);
-        let sealed = self
-            .inner
-            .db
-            .get_cf(self.inner.cf(Cf::Records)?, key)?
-            .ok_or(StoreError::Damaged("a record is missing"))?;
-        decode_record(&self.sealer.open(Cf::Records, &key, &sealed)?)
-    }
 }
 
 impl Drop for Version {
@@ -292,98 +341,17 @@ impl Drop for Version {
     }
 }
 
-/// The rows of one kind, in order.
-struct Rows<'a> {
-    cursor: Option<DBRawIteratorWithThreadMode<'a, rocksdb::DB>>,
-}
-
-type Row<'r> = ([u8; TAG], u32, &'r [u8], &'r [u8]);
-
-impl<'a> Rows<'a> {
-    fn open(version: &'a Version, kind: Kind) -> Result<Self, StoreError> {
-        let kind_tag = version.inner.keys.kind_tag(version.info.version, kind.as_str());
-        let prefix = keys::item_prefix(version.info.version, kind_tag);
-        let mut options = ReadOptions::default();
-        options.set_iterate_range(rocksdb::PrefixRange(prefix));
-        options.fill_cache(false);
-        options.set_readahead_size(1 << 20);
-        let mut cursor = version
-            .inner
-            .db
-            .raw_iterator_cf_opt(version.inner.cf(Cf::Items)?, options);
-        cursor.seek_to_first();
-        Ok(Self { cursor: Some(cursor) })
-    }
-
-    fn ended() -> Self {
-        Self { cursor: None }
-    }
-
-    fn current(&self) -> Option<Result<Row<'_>, StoreError>> {
-        let cursor = self.cursor.as_ref()?;
-        match (cursor.key(), cursor.value()) {
-            (Some(key), Some(value)) => Some(
-                keys::parse_item(key)
-                    .map(|(tag, record)| (tag, record, key, value))
-                    .ok_or(StoreError::Damaged("an item's key has another length")),
-            ),
-            _ => cursor.status().err().map(|error| Err(error.into())),
-        }
-    }
-
-    fn advance(&mut self) {
-        if let Some(cursor) = &mut self.cursor {
-            if cursor.valid() {
-                cursor.next()
-            } else {
-                self.cursor = None
-            }
-        }
-    }
-}
-
 /// The item of a match key under a profile.
-pub(crate) fn item_of(profile: &str, key: &overlap_records::MatchKey) -> Item {
-    Item::derive(profile, key.kind().as_str(), key.as_bytes())
+pub(crate) fn item_of(profile: &Profile, key: &MatchKey) -> Result<Item, StoreError> {
+    let rule = profile
+        .keys()
+        .get(usize::from(key.key()))
+        .ok_or(StoreError::Damaged("a match key is of no rule of its profile"))?;
+    Ok(Item::derive(profile.name(), rule.name(), key.as_bytes()))
 }
 
 pub(crate) fn item_tag(inner: &Inner, item: &Item) -> [u8; TAG] {
     inner.keys.tag(b"item", item.as_bytes())
-}
-
-pub(crate) fn encode_record(record: &Record) -> Result<Vec<u8>, StoreError> {
-    Ok(serde_json::to_vec(&StoredRecord {
-        reference: record.reference.clone(),
-        role: record.role,
-        visibility: record.visibility,
-        observed: record.observed,
-        expires: record.expires,
-        identifiers: record
-            .identifiers
-            .iter()
-            .map(|id| (id.kind(), id.canonical().to_owned()))
-            .collect(),
-    })?)
-}
-
-fn decode_record(bytes: &[u8]) -> Result<Record, StoreError> {
-    const DAMAGED: StoreError = StoreError::Damaged("a record cannot be read");
-    let stored: StoredRecord = serde_json::from_slice(bytes).map_err(|_| DAMAGED)?;
-    let identifiers = stored
-        .identifiers
-        .iter()
-        .map(|(kind, canonical)| Identifier::from_canonical(*kind, canonical))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| DAMAGED)?;
-    Record::new(
-        stored.reference,
-        stored.role,
-        stored.visibility,
-        stored.observed,
-        stored.expires,
-        identifiers,
-    )
-    .map_err(|_| DAMAGED)
 }
 
 /// Reads every dataset's description and clears versions that no dataset names: imports that did not end, erasures cut short.
@@ -416,7 +384,7 @@ pub(crate) fn load(inner: &Arc<Inner>) -> Result<BTreeMap<String, Arc<Version>>,
 }
 
 /// Makes a version the dataset's current one, durably and at once. The key of the version before is still on disk until [`scrub`].
-pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &VersionKey) -> Result<(), StoreError> {
+pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &VersionKey, _: &Writing<'_>) -> Result<(), StoreError> {
     let at = inner.keys.tag(b"dataset", info.name.as_bytes());
     let stored = Stored {
         info: info.clone(),
@@ -431,7 +399,7 @@ pub(crate) fn publish(inner: &Inner, info: &DatasetInfo, key: &VersionKey) -> Re
 }
 
 /// Removes a dataset's description, durably and at once. The key of its data is still on disk until [`scrub`].
-pub(crate) fn remove(inner: &Inner, name: &str) -> Result<(), StoreError> {
+pub(crate) fn remove(inner: &Inner, name: &str, _: &Writing<'_>) -> Result<(), StoreError> {
     let at = inner.keys.tag(b"dataset", name.as_bytes());
     let mut writes = WriteBatch::default();
     writes.delete_cf(inner.cf(Cf::Datasets)?, at);
@@ -440,8 +408,9 @@ pub(crate) fn remove(inner: &Inner, name: &str) -> Result<(), StoreError> {
 }
 
 /// Takes what was replaced or deleted off the disk: out of the write-ahead log by flushing, out of older files by compaction. Done after
-/// every change, and at start if a crash came between.
-pub(crate) fn scrub(inner: &Inner) -> Result<(), StoreError> {
+/// every change, and at start if a crash came between. Who writes the mark holds the lock until this is done: another's scrub must not
+/// take a mark away that was set behind its compaction.
+pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
     let meta = inner.cf(Cf::Meta)?;
     if inner.db.get_cf(meta, keys::META_SCRUB)?.is_none() {
         return Ok(());
@@ -452,9 +421,11 @@ pub(crate) fn scrub(inner: &Inner) -> Result<(), StoreError> {
     let mut whole = CompactOptions::default();
     // also the last level, which is otherwise left as it is
     whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-    inner
-        .db
-        .compact_range_cf_opt(inner.cf(Cf::Datasets)?, None::<&[u8]>, None::<&[u8]>, &whole);
+    for cf in [Cf::Datasets, Cf::Hits] {
+        inner
+            .db
+            .compact_range_cf_opt(inner.cf(cf)?, None::<&[u8]>, None::<&[u8]>, &whole);
+    }
     Ok(inner.db.delete_cf_opt(meta, keys::META_SCRUB, &synced())?)
 }
 

@@ -49,6 +49,12 @@ pub enum StoreError {
         /// The most that a version can hold.
         max: u64,
     },
+    /// The version that another was made from is no longer the current one.
+    #[error("the dataset was changed meanwhile: try again")]
+    Changed,
+    /// Records made under one profile cannot stand beside records made under another.
+    #[error("the dataset was made under another profile: import all of it again")]
+    OtherProfile,
     /// Something could not be written as JSON.
     #[error("a value could not be encoded: {0}")]
     Encode(#[from] serde_json::Error),

@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -36,10 +36,12 @@ pub(crate) enum Cf {
     LogTransactions,
     /// [`quota`] -> sealed count of items asked on a day.
     Quota,
+    /// Tag of (peer, dataset, kind, identifier, reference) -> sealed hit of a query.
+    Hits,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -49,6 +51,7 @@ impl Cf {
         Self::LogOpen,
         Self::LogTransactions,
         Self::Quota,
+        Self::Hits,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -62,6 +65,7 @@ impl Cf {
             Self::LogOpen => "log-open",
             Self::LogTransactions => "log-transactions",
             Self::Quota => "quota",
+            Self::Hits => "hits",
         }
     }
 }
@@ -108,6 +112,12 @@ pub(crate) fn record(version: u64, record: u32) -> [u8; 12] {
     key[..8].copy_from_slice(&version.to_be_bytes());
     key[8..].copy_from_slice(&record.to_be_bytes());
     key
+}
+
+/// The record of a [`record`] key.
+pub(crate) fn parse_record(key: &[u8]) -> Option<u32> {
+    let key = <&[u8; 12]>::try_from(key).ok()?;
+    Some(u32::from_be_bytes(*key.last_chunk()?))
 }
 
 /// First key of a version and first key after it, in [`Cf::Items`] and [`Cf::Records`].

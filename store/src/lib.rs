@@ -7,14 +7,16 @@
 
 mod dataset;
 mod error;
+mod hits;
 mod import;
 mod keys;
 mod log;
 mod seal;
 mod sorter;
 
-pub use dataset::{Dataset, DatasetInfo, Hit};
+pub use dataset::{Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection};
 pub use error::StoreError;
+pub use hits::{FoundRecord, Hits};
 pub use import::{Import, Prepared};
 pub use log::{Filter, Log, Quota};
 pub use seal::{BadKey, DataKey};
@@ -26,6 +28,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::{Timestamp, civil::Date};
+use overlap_records::Profile;
 use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, WriteOptions};
 
 use dataset::Version;
@@ -41,15 +45,19 @@ pub struct Store {
     inner: Arc<Inner>,
     /// Held for moments only: authorisation reads it on every query.
     datasets: Mutex<BTreeMap<String, Arc<Version>>>,
-    /// Held while descriptions of datasets are written, one writer at a time.
-    writing: Mutex<()>,
     log: Log,
+    hits: Hits,
 }
 
 pub(crate) struct Inner {
     pub(crate) db: DB,
     pub(crate) keys: Keys,
+    /// Held from the write that sets the mark `scrub` until it is taken away, one writer at a time.
+    writing: Mutex<()>,
 }
+
+/// What [`Inner::write_lock`] gives.
+pub(crate) type Writing<'a> = MutexGuard<'a, ()>;
 
 impl Store {
     /// Opens the store in a directory, made if missing; clears what an import that did not end left behind.
@@ -61,23 +69,30 @@ impl Store {
         let inner = Arc::new(Inner {
             db,
             keys: Keys::derive(data_key)?,
+            writing: Mutex::new(()),
         });
         inner.check_schema()?;
         inner.check_key()?;
-        dataset::scrub(&inner)?;
+        dataset::scrub(&inner, &inner.write_lock())?;
         let datasets = dataset::load(&inner)?;
         let log = Log::open(Arc::clone(&inner))?;
+        let hits = Hits::new(Arc::clone(&inner));
         Ok(Self {
             inner,
             datasets: Mutex::new(datasets),
-            writing: Mutex::new(()),
             log,
+            hits,
         })
     }
 
     /// The log.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// What matches found.
+    pub fn hits(&self) -> &Hits {
+        &self.hits
     }
 
     /// The current version of a dataset, held for as long as the value lives.
@@ -97,8 +112,30 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Damaged`].
-    pub fn import(self: &Arc<Self>, name: &str) -> Result<Import, StoreError> {
-        Import::start(Arc::clone(self), name)
+    pub fn import(self: &Arc<Self>, name: &str, profile: &Profile) -> Result<Import, StoreError> {
+        Import::start(Arc::clone(self), name, profile)
+    }
+
+    /// Makes a version without the records that expired before a day the dataset's current one, and returns it with the number of those.
+    /// Heavy work runs on the current rayon pool.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn purge(self: &Arc<Self>, base: &Dataset, today: Date, now: Timestamp) -> Result<(Dataset, u64), StoreError> {
+        let (import, left_out) = Import::purging(Arc::clone(self), base, today)?;
+        Ok((import.commit(now)?, left_out))
+    }
+
+    /// Keeps what a query found, but of records that have expired before `today` and of datasets that are gone by now.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Encode`].
+    pub fn keep_hits(&self, found: &[FoundRecord], today: Date) -> Result<(), StoreError> {
+        let _writing = self.inner.write_lock();
+        let held = |one: &&FoundRecord| {
+            self.dataset(&one.dataset).is_some() && one.expires.is_none_or(|expires| expires >= today)
+        };
+        self.hits.keep(found.iter().filter(held))
     }
 
     /// Erases a version of a dataset if it still is the current one: its key first, then its data, once no query holds it. Returns what
@@ -107,23 +144,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Rocks`].
     pub fn erase(&self, name: &str, version: u64) -> Result<Option<DatasetInfo>, StoreError> {
-        let _one_at_a_time = self.write_lock();
+        let writing = self.inner.write_lock();
         if self.dataset(name).is_none_or(|held| held.info().version != version) {
             return Ok(None);
         }
-        dataset::remove(&self.inner, name)?;
+        dataset::remove(&self.inner, name, &writing)?;
         let removed = self.lock().remove(name);
         let erased = removed.map(|version| {
             version.supersede();
             version.info().clone()
         });
         // if this fails, queries find nothing any more, and the next start makes good what is still on disk
-        dataset::scrub(&self.inner)?;
+        dataset::scrub(&self.inner, &writing)?;
         Ok(erased)
-    }
-
-    fn write_lock(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Version>>> {
@@ -133,6 +166,10 @@ impl Store {
 }
 
 impl Inner {
+    pub(crate) fn write_lock(&self) -> Writing<'_> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_schema(&self) -> Result<(), StoreError> {
         let meta = self.cf(Cf::Meta)?;
         match self.db.get_cf(meta, keys::META_SCHEMA)? {

@@ -38,6 +38,7 @@ pub(crate) struct Keys {
     tags: hmac::Key,
     datasets: Sealer,
     log: Sealer,
+    hits: Sealer,
     random: SystemRandom,
 }
 
@@ -87,6 +88,7 @@ impl Keys {
             tags: hmac::Key::new(hmac::HMAC_SHA256, &*subkey("tags")?),
             datasets: Sealer::new(&*subkey("datasets")?)?,
             log: Sealer::new(&*subkey("log")?)?,
+            hits: Sealer::new(&*subkey("hits")?)?,
             random: SystemRandom::new(),
         })
     }
@@ -116,6 +118,10 @@ impl Keys {
 
     pub(crate) fn log(&self) -> &Sealer {
         &self.log
+    }
+
+    pub(crate) fn hits(&self) -> &Sealer {
+        &self.hits
     }
 
     pub(crate) fn random_key(&self) -> Result<VersionKey, StoreError> {

@@ -30,6 +30,9 @@ pub(crate) struct Limits {
     pub(crate) session: Duration,
     #[serde(with = "humantime_serde")]
     pub(crate) drain: Duration,
+    /// What matches found is kept no longer.
+    #[serde(with = "humantime_serde")]
+    pub(crate) keep_hits: Duration,
 }
 
 impl Default for Limits {
@@ -45,6 +48,7 @@ impl Default for Limits {
             idle_stream: Duration::from_secs(60),
             session: Duration::from_secs(4 * 3600),
             drain: Duration::from_secs(30),
+            keep_hits: Duration::from_secs(90 * 86_400),
         }
     }
 }

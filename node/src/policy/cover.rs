@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
-use overlap_audit::Entry;
+use overlap_audit::{Digest, Entry};
 use overlap_proto::{fault::Reason, operator, peer};
-use overlap_records::Kind;
+use overlap_records::{Kind, Profile};
 use overlap_store::{Dataset, Quota};
 
 use crate::{
@@ -126,21 +126,25 @@ pub(super) fn check_size(set_size: u64, grant: &Grant) -> Result<(), NodeError> 
     Err(NodeError::limit("max_set_size", message))
 }
 
-pub(super) fn check_dataset(dataset: &Dataset, agreement: &Agreement, now: Timestamp) -> Result<(), NodeError> {
+pub(super) fn check_dataset(dataset: &Dataset, profile: &Profile, now: Timestamp) -> Result<(), NodeError> {
     if dataset.has_expired(TimeZone::UTC.to_datetime(now).date()) {
         let message = format!(
-            "dataset {} holds records that have expired: its agency has to import it again",
+            "dataset {} holds records that have expired: its agency has to purge it",
             dataset.info().name
         );
         return Err(NodeError::refused(Reason::DatasetExpired, message));
     }
-    let (have, want) = (&dataset.info().profile, agreement.profile.name());
-    if have == want {
+    let info = dataset.info();
+    let want = Digest(profile.hash());
+    if info.profile_hash == want {
         return Ok(());
     }
     let message = format!(
-        "dataset {} was made under profile {have}, the agreement asks for {want}: import it again",
-        dataset.info().name
+        "dataset {} was made under profile {} ({}), this node has {} ({want}): import it again",
+        info.name,
+        info.profile,
+        info.profile_hash,
+        profile.name(),
     );
     Err(NodeError::refused(Reason::AgreementDenied, message))
 }

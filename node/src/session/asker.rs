@@ -12,8 +12,9 @@ use overlap_proto::{
 };
 use overlap_psi::{
     PeerMisbehaved, Stored,
-    dh::{Blinder, Matched},
+    dh::{Blinder, Label, Matched},
 };
+use overlap_store::StoreError;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -22,7 +23,8 @@ use super::{fault, misuse_of, protocol_terms, send_blocking};
 use crate::{
     dial::{self, Dialled},
     error::NodeError,
-    node::Node,
+    findings::{self, About, Findings},
+    node::{Node, now},
     pool::blocking,
     spine::{Finding, Opened, Session},
 };
@@ -35,7 +37,10 @@ pub(crate) struct Ask<F> {
 
 /// What a match yields.
 pub(crate) struct Answer {
-    pub(crate) matched: Matched,
+    /// How many items are in common; in mode `hits` those of numbered identifiers.
+    pub(crate) count: u64,
+    /// In mode `hits`.
+    pub(crate) found: Option<(Findings, About)>,
     /// Size of the peer's set.
     pub(crate) peer_size: u64,
 }
@@ -100,7 +105,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         let blinding = tokio::spawn(blind(
             Arc::clone(node),
             permitted.dataset.clone(),
-            permitted.kinds.clone(),
+            permitted.selection.clone(),
             blinder,
             requests,
             permitted.peer.name.clone(),
@@ -141,15 +146,36 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             .run(move || matcher.finish())
             .await?
             .map_err(|source| incoming.misbehaved(source))?;
-        let count = match &matched {
-            Matched::Hits(positions) => positions.len() as u64,
-            Matched::Count(count) => *count,
+        let matched: Vec<(u32, Option<Label>)> = match matched {
+            Matched::Count(count) => {
+                finding.output_count = Some(count);
+                let outcome = if count > 0 { Outcome::Hit } else { Outcome::NoHit };
+                let answer = Answer {
+                    count,
+                    found: None,
+                    peer_size,
+                };
+                return Ok((outcome, answer));
+            }
+            Matched::Hits(positions) => positions.into_iter().map(|position| (position, None)).collect(),
+            Matched::Labels(labels) => labels
+                .into_iter()
+                .map(|(position, label)| (position, Some(label)))
+                .collect(),
         };
-        finding.output_count = Some(count);
-        Ok((
-            if count > 0 { Outcome::Hit } else { Outcome::NoHit },
-            Answer { matched, peer_size },
-        ))
+        let (dataset, selection) = (permitted.dataset.clone(), permitted.selection.clone());
+        let findings = blocking(move || findings::find(&dataset, &selection, &matched, peer_size)).await??;
+        finding.hits = Some(findings.hits.len() as u64);
+        finding.candidates = Some(findings.candidates.len() as u64);
+        // items of persons that make no candidate are nobody's to know
+        let found = (findings.hits.len() + findings.candidates.len()) as u64;
+        finding.output_count = Some(found);
+        let answer = Answer {
+            count: findings.hits.len() as u64,
+            found: Some((findings, About::of(opened, now()))),
+            peer_size,
+        };
+        Ok((if found > 0 { Outcome::Hit } else { Outcome::NoHit }, answer))
     }
 }
 
@@ -157,15 +183,16 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
 async fn blind(
     node: Arc<Node>,
     dataset: overlap_store::Dataset,
-    kinds: Vec<overlap_records::Kind>,
+    selection: overlap_store::Selection,
     mut blinder: Blinder,
     requests: mpsc::Sender<pb::MatchRequest>,
     peer: String,
 ) -> Result<(), NodeError> {
     blocking(move || {
-        let mut elements = dataset.elements(&kinds);
+        let mut elements = dataset.elements(&selection);
         loop {
-            let chunk: Vec<Stored> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+            let chunk = elements.by_ref().take(CHUNK).map(|element| Ok(element?.stored));
+            let chunk: Vec<Stored> = chunk.collect::<Result<_, StoreError>>()?;
             if chunk.is_empty() {
                 return blinder.finish().map_err(|misuse| misuse_of(&misuse));
             }

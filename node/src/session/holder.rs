@@ -18,12 +18,14 @@ use overlap_psi::{
     Encoded, PeerMisbehaved, Stored,
     dh::{self, Evaluator, First, Reply, Terms, Tokeniser},
 };
-use overlap_store::{SealedSorter, StoreError};
+use overlap_store::{Element, SealedSorter, StoreError};
+use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
+use zeroize::Zeroizing;
 
-use super::{fault, misuse_of, protocol_terms, send, send_blocking, spill_directory};
+use super::{fault, labels::Handles, misuse_of, protocol_terms, send, send_blocking, spill_directory};
 use crate::{
     error::NodeError,
     node::Node,
@@ -54,7 +56,7 @@ where
         let permitted = opened.terms();
         let open = &permitted.opening;
         finding.peer_count = Some(open.set_size);
-        let own_size = permitted.dataset.items(&permitted.kinds);
+        let own_size = permitted.dataset.items(&permitted.selection);
         let terms = protocol_terms(open, &permitted.peer.id, &node.config.id, own_size)?;
         let (evaluator, tokeniser) = Evaluator::start(terms, &mut rand::rng());
         let mut work = Work {
@@ -118,10 +120,10 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         match terms.first() {
             First::Evaluated => {
                 self.evaluate(terms, evaluator).await?;
-                self.tokens(opened, own_size, tokeniser).await
+                self.tokens(opened, terms, own_size, tokeniser).await
             }
             First::Tokens => {
-                self.tokens(opened, own_size, tokeniser).await?;
+                self.tokens(opened, terms, own_size, tokeniser).await?;
                 self.evaluate(terms, evaluator).await
             }
         }
@@ -130,7 +132,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
     /// Evaluates what the asker blinded: in mode `hits` chunk by chunk, in mode `count` sorted once all of it is here.
     async fn evaluate(&mut self, terms: Terms, mut evaluator: Evaluator) -> Result<(), NodeError> {
         let mut sorter = match terms.mode() {
-            dh::Mode::Hits => None,
+            dh::Mode::Hits | dh::Mode::Labels => None,
             dh::Mode::Count => Some(SealedSorter::<32>::new(
                 &spill_directory(&self.node).map_err(StoreError::Spill)?,
             )),
@@ -170,25 +172,65 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
     }
 
     /// Makes tokens of the own set, sorts all of them, sends them.
-    async fn tokens(&mut self, opened: &Opened, own_size: u64, mut tokeniser: Tokeniser) -> Result<(), NodeError> {
+    async fn tokens(
+        &mut self,
+        opened: &Opened,
+        terms: Terms,
+        own_size: u64,
+        tokeniser: Tokeniser,
+    ) -> Result<(), NodeError> {
+        if terms.mode() != dh::Mode::Labels {
+            let make = |tokeniser: Tokeniser, chunk: &[Element]| {
+                let elements: Vec<Stored> = chunk.iter().map(|element| element.stored).collect();
+                tokeniser.tokens(&elements)
+            };
+            return self
+                .sorted_tokens(opened, own_size, tokeniser, make, Reply::Tokens)
+                .await;
+        }
+        let mut secret = Zeroizing::new([0; 32]);
+        rand::rng().fill_bytes(&mut *secret);
+        let handles = Handles::new(&secret);
+        let make = move |tokeniser: Tokeniser, chunk: &[Element]| {
+            let labelled: Vec<_> = chunk
+                .iter()
+                .map(|element| (element.stored, handles.label(element)))
+                .collect();
+            tokeniser.labelled(&labelled)
+        };
+        self.sorted_tokens(opened, own_size, tokeniser, make, Reply::Labelled)
+            .await
+    }
+
+    async fn sorted_tokens<const N: usize>(
+        &mut self,
+        opened: &Opened,
+        own_size: u64,
+        mut tokeniser: Tokeniser,
+        make: impl Fn(Tokeniser, &[Element]) -> Result<(Tokeniser, Vec<[u8; N]>), overlap_psi::Error>
+        + Send
+        + Sync
+        + 'static,
+        reply: fn(Vec<[u8; N]>) -> Reply,
+    ) -> Result<(), NodeError> {
         let permitted = opened.terms();
-        let (dataset, kinds) = (permitted.dataset.clone(), permitted.kinds.clone());
+        let (dataset, selection) = (permitted.dataset.clone(), permitted.selection.clone());
         let pool: Pool = self.node.pool.clone();
         let (replies, peer, idle) = (self.replies.clone(), self.peer.clone(), self.idle);
         let directory = spill_directory(&self.node).map_err(StoreError::Spill)?;
         let before = self.steps;
         let sorter = blocking(move || {
-            let mut sorter = SealedSorter::<16>::new(&directory);
-            let mut elements = dataset.elements(&kinds);
+            let mut sorter = SealedSorter::<N>::new(&directory);
+            let mut elements = dataset.elements(&selection);
             let mut done = 0u64;
             let mut told = Instant::now();
             loop {
-                let chunk: Vec<Stored> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+                let chunk: Vec<Element> = elements.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
                     break;
                 }
                 let (next, tokens) = pool
-                    .install(|| tokeniser.tokens(&chunk))
+                    .install(|| make(tokeniser, &chunk))
                     .map_err(|error| fault(&peer, error))?;
                 tokeniser = next;
                 sorter.push(&tokens)?;
@@ -203,7 +245,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         })
         .await??;
         self.steps += own_size;
-        self.send_sorted(sorter, Reply::Tokens, None).await
+        self.send_sorted(sorter, reply, None).await
     }
 
     /// Sends what was sorted; with `equal`, refuses the whole of it before the first leaves when two values are equal.

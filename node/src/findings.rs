@@ -1,0 +1,221 @@
+//! From matched items to what a user sees: hits on numbered identifiers, and candidates among persons.
+
+use std::collections::HashSet;
+
+use jiff::{Timestamp, civil::Date};
+use overlap_psi::dh::Label;
+use overlap_records::{Agreed, Identifier, Kind, Record, Sizes};
+use overlap_store::{Dataset, FoundRecord, Place, Selection, Store, StoreError};
+use uuid::Uuid;
+
+use crate::{
+    error::NodeError,
+    session::labels::{Handle, handles},
+    spine::Opened,
+};
+
+/// What a match in mode `hits` found.
+pub(crate) struct Findings {
+    /// Where numbered identifiers are that matched.
+    pub(crate) hits: Vec<Place>,
+    /// The best first.
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+/// A person of the own set that may be one of the peer's.
+pub(crate) struct Candidate {
+    /// The own record.
+    pub(crate) record: u32,
+    /// The own person.
+    pub(crate) person: Identifier,
+    /// The peer's record.
+    pub(crate) peer_record: Handle,
+    pub(crate) score: f64,
+    /// Indexes of the match keys that agreed, ascending.
+    pub(crate) keys: Vec<u16>,
+}
+
+/// The query that found it.
+pub(crate) struct About {
+    transaction: Uuid,
+    found: Timestamp,
+    peer: String,
+    purpose: String,
+    case_reference: String,
+}
+
+/// An item that an own record and one of the peer's hold both.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Shared {
+    record: u32,
+    handle: Handle,
+    /// Index among the places of persons.
+    place: u32,
+    /// How many records the label named.
+    peer: u32,
+}
+
+/// Most items of persons shared by pairs of records: 2^24, which take 384 MiB. A peer that labels every item with records of its own
+/// making gets no further.
+const MOST_SHARED: usize = 1 << 24;
+
+/// Tells numbered identifiers from persons, and scores the latter: per pair of an own record and one of the peer's, by all the keys on
+/// which they agree. `matched` ascends by position.
+pub(crate) fn find(
+    dataset: &Dataset,
+    selection: &Selection,
+    matched: &[(u32, Option<Label>)],
+    peer_size: u64,
+) -> Result<Findings, NodeError> {
+    let positions: Vec<u32> = matched.iter().map(|(position, _)| *position).collect();
+    let (mut hits, mut persons, mut shared) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, (_, label)) in dataset.places(selection, &positions).zip(matched) {
+        let place = place?;
+        if !is_person(selection, &place) {
+            hits.push(place);
+            continue;
+        }
+        let label = label.unwrap_or_default();
+        let at = u32::try_from(persons.len()).map_err(|_| too_many())?;
+        let peer = u32::try_from(handles(&label).count()).unwrap_or(u32::MAX);
+        for record in place.records.iter().copied() {
+            shared.extend(handles(&label).map(|handle| Shared {
+                record,
+                handle,
+                place: at,
+                peer,
+            }));
+        }
+        if shared.len() > MOST_SHARED {
+            return Err(too_many());
+        }
+        persons.push(place);
+    }
+    shared.sort_unstable();
+    let sizes = Sizes {
+        own: dataset.info().records,
+        peer: peer_size,
+    };
+    let mut candidates = Vec::new();
+    for of_record in shared.chunk_by(|one, other| one.record == other.record) {
+        let Some(Shared { record: number, .. }) = of_record.first() else {
+            continue;
+        };
+        let record = dataset.record(*number)?;
+        let known = record.identifiers.iter().filter(|one| one.kind() == Kind::Person);
+        let known: Vec<_> = known.map(|one| (one, dataset.items_of(selection, one))).collect();
+        for of_pair in of_record.chunk_by(|one, other| one.handle == other.handle) {
+            // a record may know its subject by several names, each with items of its own: the one that fits best counts
+            let scored = known.iter().map(|(person, items)| {
+                let agreed = of_pair.iter().filter_map(|shared| {
+                    let place = persons.get(shared.place as usize).filter(|place| items.hold(place))?;
+                    Some(Agreed {
+                        key: place.key,
+                        own: u32::try_from(place.records.len()).unwrap_or(u32::MAX),
+                        peer: shared.peer,
+                    })
+                });
+                let agreed = rarest(agreed.collect());
+                let score = selection.profile().score(person, &agreed, sizes);
+                (*person, agreed, score)
+            });
+            let best = scored.max_by(|(.., one), (.., other)| one.total_cmp(other));
+            if let (Some((person, agreed, score)), Some(shared)) = (best, of_pair.first())
+                && !agreed.is_empty()
+                && score >= selection.profile().threshold()
+            {
+                candidates.push(Candidate {
+                    record: *number,
+                    person: person.clone(),
+                    peer_record: shared.handle,
+                    score,
+                    keys: agreed.iter().map(|agreed| agreed.key).collect(),
+                });
+            }
+        }
+    }
+    candidates.sort_by(|one, other| other.score.total_cmp(&one.score));
+    Ok(Findings { hits, candidates })
+}
+
+fn too_many() -> NodeError {
+    let message = format!("more than {MOST_SHARED} items are shared by pairs of records: ask with fewer persons");
+    NodeError::limit("shared_items", message)
+}
+
+/// Each match key once, by its rarest item: one key can agree by several.
+fn rarest(mut agreed: Vec<Agreed>) -> Vec<Agreed> {
+    agreed.sort_unstable_by_key(|one| (one.key, u64::from(one.own) * u64::from(one.peer)));
+    agreed.dedup_by_key(|one| one.key);
+    agreed
+}
+
+fn is_person(selection: &Selection, place: &Place) -> bool {
+    let key = selection.profile().keys().get(usize::from(place.key));
+    key.is_some_and(|key| key.kind() == Kind::Person)
+}
+
+impl About {
+    pub(crate) fn of(opened: &Opened, found: Timestamp) -> Self {
+        let terms = opened.terms();
+        Self {
+            transaction: opened.entry().transaction,
+            found,
+            peer: terms.peer.name.clone(),
+            purpose: terms.opening.purpose.clone(),
+            case_reference: terms.opening.case_reference.clone(),
+        }
+    }
+}
+
+impl Findings {
+    /// Keeps what was found, one row per own record and identifier. Called once the log is closed: what no entry tells is not kept.
+    pub(crate) fn keep(
+        &self,
+        store: &Store,
+        dataset: &Dataset,
+        selection: &Selection,
+        about: &About,
+        today: Date,
+    ) -> Result<(), StoreError> {
+        const TOGETHER: usize = 4096;
+        let row = |kind, canonical: &str, score, record: &Record| FoundRecord {
+            transaction: about.transaction,
+            found: about.found,
+            peer: about.peer.clone(),
+            dataset: dataset.info().name.clone(),
+            purpose: about.purpose.clone(),
+            case_reference: about.case_reference.clone(),
+            kind,
+            canonical: canonical.to_owned(),
+            score,
+            reference: record.reference.clone(),
+            role: record.role,
+            origin: record.origin.clone(),
+            expires: record.expires,
+        };
+        let mut batch = Vec::new();
+        let flush = |batch: &mut Vec<FoundRecord>, least: usize| {
+            if batch.len() >= least {
+                store.keep_hits(batch, today)?;
+                batch.clear();
+            }
+            Ok::<(), StoreError>(())
+        };
+        for place in &self.hits {
+            let hit = dataset.hit(selection, place)?;
+            let (kind, canonical) = (hit.identifier.kind(), hit.identifier.canonical());
+            batch.extend(hit.records.iter().map(|record| row(kind, canonical, None, record)));
+            flush(&mut batch, TOGETHER)?;
+        }
+        // the best of each own record: they are in that order
+        let mut seen = HashSet::new();
+        for candidate in self.candidates.iter().filter(|one| seen.insert(one.record)) {
+            let record = dataset.record(candidate.record)?;
+            let canonical = candidate.person.canonical();
+            batch.push(row(Kind::Person, canonical, Some(candidate.score), &record));
+            flush(&mut batch, TOGETHER)?;
+        }
+        flush(&mut batch, 1)
+    }
+}

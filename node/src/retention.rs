@@ -1,0 +1,211 @@
+//! Retention: what has expired is erased, and the erasure is an entry.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use overlap_audit::{Entry, Operation, Outcome, Side};
+use overlap_proto::fault::Reason;
+use overlap_store::{Dataset, DatasetInfo, FoundRecord, StoreError};
+use uuid::Uuid;
+
+use crate::{
+    error::NodeError,
+    node::{Node, now},
+    policy,
+    pool::blocking,
+    spine::{self, Finding},
+};
+
+/// What a purge erased.
+#[derive(Default)]
+pub(crate) struct Purged {
+    /// The datasets as they are now, with the number of records erased.
+    pub(crate) datasets: Vec<(DatasetInfo, u64)>,
+    /// Kept hits.
+    pub(crate) hits: u64,
+}
+
+/// The day in UTC: records expire at its end everywhere.
+pub(crate) fn today() -> Date {
+    TimeZone::UTC.to_datetime(now()).date()
+}
+
+/// Purges when the node starts and then once a day, just after midnight UTC, until it drains. What fails is tried again the next hour.
+pub(crate) async fn every_day(node: Arc<Node>) {
+    loop {
+        let running = Arc::clone(&node);
+        let purge = node.queries.spawn(async move { purge(&running, None, &blank).await });
+        let wait = match purge.await {
+            Ok(Ok(_)) => until_tomorrow(now()),
+            Ok(Err(NodeError::Draining)) => return,
+            Ok(Err(error)) => {
+                tracing::error!(reason = error.reason().name(), "the purge failed");
+                Duration::from_secs(3600)
+            }
+            Err(_) => {
+                tracing::error!("the purge panicked");
+                Duration::from_secs(3600)
+            }
+        };
+        tokio::select! {
+            () = node.draining.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Erases the records of one dataset, or of all, whose retention has ended, and the kept hits that go with them or are too old.
+/// `entry` makes the entry of work on a dataset. One that fails does not hold up the others; the first failure is told at the end.
+pub(crate) async fn purge(
+    node: &Arc<Node>,
+    only: Option<&str>,
+    entry: &(dyn Fn(&Node, &str) -> Entry + Sync),
+) -> Result<Purged, NodeError> {
+    node.check_open()?;
+    let today = today();
+    let mut purged = Purged::default();
+    let mut failed = None;
+    let names = node.store.datasets().into_iter().map(|held| held.info().name.clone());
+    let names: Vec<String> = names.filter(|name| only.is_none_or(|only| only == name)).collect();
+    for name in names {
+        // held for no longer than its own purge: what is erased meanwhile must go
+        let Some(held) = node.store.dataset(&name).filter(|held| held.info().is_due(today)) else {
+            continue;
+        };
+        match dataset(node, held, today, entry).await {
+            Ok(done) => purged.datasets.push(done),
+            Err(error) => {
+                tracing::error!(reason = error.reason().name(), "a dataset was not purged");
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    purged.hits = hits(node, only, entry).await?;
+    failed.map_or(Ok(purged), Err)
+}
+
+/// Which kept hits are not to be kept, or shown, any longer.
+pub(crate) struct Gone {
+    since: i64,
+    today: Date,
+    held: BTreeSet<String>,
+}
+
+impl Gone {
+    pub(crate) fn at(node: &Node, now: Timestamp) -> Self {
+        let longest = i64::try_from(node.config.limits.keep_hits.as_secs()).unwrap_or(i64::MAX);
+        let held = node.store.datasets().into_iter().map(|held| held.info().name.clone());
+        Self {
+            since: now.as_second().saturating_sub(longest),
+            today: TimeZone::UTC.to_datetime(now).date(),
+            held: held.collect(),
+        }
+    }
+
+    pub(crate) fn is(&self, found: &FoundRecord) -> bool {
+        found.found.as_second() < self.since
+            || found.expires.is_some_and(|expires| expires < self.today)
+            || !self.held.contains(&found.dataset)
+    }
+}
+
+async fn hits(
+    node: &Arc<Node>,
+    only: Option<&str>,
+    entry: &(dyn Fn(&Node, &str) -> Entry + Sync),
+) -> Result<u64, NodeError> {
+    let (gone, only) = (Gone::at(node, now()), only.map(str::to_owned));
+    let is_gone =
+        Arc::new(move |found: &FoundRecord| gone.is(found) && only.as_ref().is_none_or(|only| *only == found.dataset));
+    let (store, any_gone) = (Arc::clone(&node.store), Arc::clone(&is_gone));
+    let any = blocking(move || {
+        for row in store.hits().iter()? {
+            if any_gone(&row?) {
+                return Ok::<_, StoreError>(true);
+            }
+        }
+        Ok(false)
+    });
+    if !any.await?? {
+        return Ok(0);
+    }
+    let mut entry = entry(node, "");
+    entry.dataset = None;
+    entry.reason = Some("kept hits whose record, dataset or retention has ended".to_owned());
+    let store = Arc::clone(&node.store);
+    spine::logged(node, entry, async move {
+        let erased = blocking(move || store.hits().erase(&*is_gone)).await??;
+        Ok((Outcome::Done, counted(erased), erased))
+    })
+    .await
+}
+
+async fn dataset(
+    node: &Arc<Node>,
+    held: Dataset,
+    today: Date,
+    entry: &(dyn Fn(&Node, &str) -> Entry + Sync),
+) -> Result<(DatasetInfo, u64), NodeError> {
+    let mut entry = entry(node, &held.info().name);
+    entry.dataset_version = Some(held.info().version);
+    entry.reason = Some(format!("retention: records that expired before {today}"));
+    let (store, pool) = (Arc::clone(&node.store), node.pool.clone());
+    spine::logged(node, entry, async move {
+        let (info, erased) = blocking(move || {
+            let purged = pool.install(|| store.purge(&held, today, now()));
+            let (kept, erased) = purged.map_err(refusal)?;
+            let info = kept.info().clone();
+            Ok::<_, NodeError>((info, erased))
+        })
+        .await??;
+        Ok((Outcome::Done, counted(erased), (info, erased)))
+    })
+    .await
+}
+
+fn counted(erased: u64) -> Finding {
+    Finding {
+        output_count: Some(erased),
+        ..Finding::default()
+    }
+}
+
+/// The entry of the node's own work.
+fn blank(node: &Node, dataset: &str) -> Entry {
+    let mut entry = policy::blank_entry(Operation::Erasure, Side::Holder, now(), Uuid::now_v7());
+    entry.policy_hash = Some(node.config.policy_hash);
+    entry.holder = Some(node.config.id.clone());
+    entry.dataset = Some(dataset.to_owned());
+    entry
+}
+
+/// Two changes of a dataset that met, and a dataset that a change does not fit, are no failure of the store.
+pub(crate) fn refusal(error: StoreError) -> NodeError {
+    match error {
+        StoreError::Changed | StoreError::OtherProfile => NodeError::refused(Reason::InvalidRequest, error.to_string()),
+        error => error.into(),
+    }
+}
+
+fn until_tomorrow(now: Timestamp) -> Duration {
+    let minute_past = TimeZone::UTC
+        .to_datetime(now)
+        .date()
+        .checked_add(1.day())
+        .and_then(|tomorrow| TimeZone::UTC.to_timestamp(tomorrow.at(0, 1, 0, 0)));
+    let seconds = minute_past.map_or(3600, |then| then.as_second() - now.as_second());
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(3600).max(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tomorrow_begins_a_minute_past_midnight() {
+        let at = |text: &str| until_tomorrow(text.parse().unwrap()).as_secs();
+        assert_eq!(at("2026-02-28T23:59:00Z"), 120);
+        assert_eq!(at("2026-02-28T00:00:00Z"), 86_460);
+        assert_eq!(at("2026-12-31T23:59:59Z"), 61);
+    }
+}
