@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Usage,
     Refused,
     Unreachable,
+    /// A check found that an import would fail.
+    NotImportable,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Usage => "usage",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
+            Self::NotImportable => "not-importable",
         }
     }
 }
@@ -79,6 +82,7 @@ impl Failure {
             Kind::Usage => 2,
             Kind::Refused => 3,
             Kind::Unreachable => 4,
+            Kind::NotImportable => 5,
         }
     }
 }

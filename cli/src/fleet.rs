@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use jiff::{Timestamp, ToSpan as _};
+use overlap_records::Profile;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -292,12 +293,14 @@ fn agreement(grant: &Grant, agencies: &[Agency], keys: &[String]) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
+    let profile = Profile::eu_thb_1();
     let mut text = format!(
         r#"id = "{asker}-{holder}-2026"
 purposes = ["{PURPOSE}"]
 regime = "wpg"
 article = "20"
-profile = "eu-thb/1"
+profile = "{profile}"
+profile_hash = "{profile_hash}"
 valid_from = "{from}"
 valid_until = "{until}"
 
@@ -310,6 +313,8 @@ kinds = [{kinds}]
 max_set_size = {max}
 items_per_day = {per_day}
 "#,
+        profile = profile.name(),
+        profile_hash = hex::encode(profile.hash()),
         asker = grant.asker,
         holder = grant.holder,
         modes = list(grant.modes),

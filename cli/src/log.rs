@@ -176,6 +176,8 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
             entry.input.as_ref().map(|input| input.digest.to_string()),
         ),
         ("items given", closing.and_then(|closing| number(closing.output_count))),
+        ("hits", closing.and_then(|closing| number(closing.hits))),
+        ("candidates", closing.and_then(|closing| number(closing.candidates))),
         (
             "items of the peer",
             closing.and_then(|closing| number(closing.peer_count)),

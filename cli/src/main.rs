@@ -5,11 +5,13 @@ mod client;
 mod dataset;
 mod demo;
 mod fleet;
+mod hits;
 mod log;
 mod matching;
 mod output;
 mod pki;
 mod process;
+mod profile;
 mod settings;
 mod status;
 
@@ -40,7 +42,8 @@ struct Args {
 const HELP: &str = "\
 To see all of it at work: overlap demo
 
-Exit codes: 0 done, 1 internal fault, 2 wrong usage or input, 3 refused, 4 unreachable.";
+Exit codes: 0 done, 1 internal fault, 2 wrong usage or input, 3 refused, 4 unreachable,
+5 not importable (dataset import --check).";
 
 #[derive(Subcommand)]
 enum Command {
@@ -51,6 +54,12 @@ enum Command {
     Dataset(dataset::Command),
     /// Ask a peer what your dataset has in common with its
     Match(matching::Args),
+    /// See the rules that decide what is compared, and what a value becomes under them
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// See what matches found, and tell the units whose records led to it
+    #[command(subcommand)]
+    Hits(hits::Command),
     /// Read the log of your node
     #[command(subcommand)]
     Log(log::Command),
@@ -94,8 +103,10 @@ fn run(connection: Connection, command: Command, output: &mut Output) -> Result<
         .map_err(Failure::internal)?;
     match command {
         Command::Status => runtime.block_on(status::run(connection.check()?, output)),
-        Command::Dataset(command) => runtime.block_on(dataset::run(connection.check()?, command, output)),
+        Command::Dataset(command) => runtime.block_on(dataset::run(connection, command, output)),
         Command::Match(args) => runtime.block_on(matching::run(connection.check()?, args, output)),
+        Command::Profile(command) => profile::run(command, output),
+        Command::Hits(command) => runtime.block_on(hits::run(connection.check()?, command, output)),
         Command::Log(command) => runtime.block_on(log::run(connection.check()?, command, output)),
         Command::Demo(args) => runtime.block_on(demo::run(args, output)),
         Command::Bench(command) => runtime.block_on(bench::run(command, output)),

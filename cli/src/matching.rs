@@ -21,7 +21,8 @@ use crate::{
 /// Ask a peer what your dataset has in common with its
 ///
 /// Your node blinds its items, the peer's node blinds them again, and neither sees what the other holds. Both log the query before
-/// anything is computed. Mode hits tells which of your identifiers the peer holds too; mode count only how many.
+/// anything is computed. Mode hits tells which of your numbered identifiers the peer holds too (hits), and which of your persons may be
+/// persons that the peer holds, with a score (candidates: someone has to look); mode count only how many items.
 #[derive(clap::Args, Clone)]
 #[command(
     after_help = "Example:\n  overlap match --peer kmar --dataset cases --mode hits --kind phone \\\n    --purpose thb-investigation --case 2026-0042 --reason \"phones of the victim's contacts\""
@@ -65,10 +66,12 @@ pub(crate) struct MatchShape {
     pub(crate) transaction: String,
     pub(crate) own_set_size: u64,
     pub(crate) peer_set_size: u64,
-    /// Items that both hold.
+    /// Items that both hold; in mode hits, numbered identifiers.
     pub(crate) count: u64,
-    /// In mode hits: one per identifier and own record.
+    /// In mode hits: one per numbered identifier and own record.
     pub(crate) hits: Vec<HitShape>,
+    /// In mode hits: one per own record and record of the peer, the best first.
+    pub(crate) candidates: Vec<CandidateShape>,
 }
 
 /// An own identifier that the peer holds too, with an own record that holds it.
@@ -78,6 +81,23 @@ pub(crate) struct HitShape {
     pub(crate) identifier: String,
     pub(crate) reference: String,
     pub(crate) role: String,
+    /// The unit or system that the own record came from.
+    pub(crate) origin: Option<String>,
+}
+
+/// An own person that may be one of the peer's.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CandidateShape {
+    /// The own person, in canonical form.
+    pub(crate) person: String,
+    pub(crate) reference: String,
+    pub(crate) role: String,
+    pub(crate) origin: Option<String>,
+    /// The peer's record, by a name that means nothing outside this match.
+    pub(crate) peer_record: String,
+    pub(crate) score: f64,
+    /// The match keys that agreed.
+    pub(crate) keys: Vec<String>,
 }
 
 pub(crate) async fn run(settings: Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
@@ -112,6 +132,7 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         peer_set_size: 0,
         count: 0,
         hits: Vec::new(),
+        candidates: Vec::new(),
     };
     while let Some(answer) = answers.message().await? {
         match answer.message {
@@ -126,16 +147,22 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
                 bar.set_position(progress.received);
             }
             Some(Message::Hits(hits)) => found.hits.extend(hits.hits.into_iter().flat_map(hit_shapes)),
+            Some(Message::Candidates(more)) => found
+                .candidates
+                .extend(more.candidates.into_iter().map(candidate_shape)),
             Some(Message::Done(done)) => {
                 found.count = done.count;
                 found.peer_set_size = done.peer_set_size;
                 bar.finish_and_clear();
                 let told: BTreeSet<_> = found.hits.iter().map(|hit| (&hit.kind, &hit.identifier)).collect();
-                if found.mode == "hits" && told.len() as u64 != found.count {
+                let told = (told.len() as u64, found.candidates.len() as u64);
+                if found.mode == "hits" && told != (done.count, done.candidates) {
                     return Err(Failure::internal(anyhow::anyhow!(
-                        "the node told {} of {} hits; ask again",
-                        told.len(),
-                        found.count
+                        "the node told {} of {} hits and {} of {} candidates; ask again",
+                        told.0,
+                        done.count,
+                        told.1,
+                        done.candidates,
                     )));
                 }
                 return Ok(found);
@@ -159,29 +186,52 @@ fn hit_shapes(hit: pb::Hit) -> impl Iterator<Item = HitShape> {
         identifier: canonical.clone(),
         reference: record.reference,
         role: record.role,
+        origin: (!record.origin.is_empty()).then_some(record.origin),
     })
 }
 
-/// Prints a result for people, with at most `rows` of the hits.
+fn candidate_shape(candidate: pb::Candidate) -> CandidateShape {
+    let record = candidate.record.unwrap_or_default();
+    CandidateShape {
+        person: candidate.canonical,
+        reference: record.reference,
+        role: record.role,
+        origin: (!record.origin.is_empty()).then_some(record.origin),
+        peer_record: hex::encode(&candidate.peer_record),
+        score: candidate.score,
+        keys: candidate.keys,
+    }
+}
+
+/// Prints a result for people, with at most `rows` of the hits and of the candidates.
 pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io::Result<()> {
-    writeln!(
-        out,
-        "{} of your {} items ({}) are held by {} too, which compared {}.",
-        grouped(found.count),
-        grouped(found.own_set_size),
-        found.kinds.join(", "),
-        found.peer,
-        grouped(found.peer_set_size),
-    )?;
+    let (own, peer) = (grouped(found.own_set_size), grouped(found.peer_set_size));
+    let (count, kinds) = (grouped(found.count), found.kinds.join(", "));
+    match found.mode.as_str() {
+        "hits" => writeln!(
+            out,
+            "{count} of your identifiers are held by {} too, and {} pairs of persons may be the same; {own} items were compared with {peer} ({kinds}).",
+            found.peer,
+            grouped(found.candidates.len() as u64),
+        ),
+        _ => writeln!(
+            out,
+            "{count} of your {own} items ({kinds}) are held by {} too, which compared {peer}.",
+            found.peer
+        ),
+    }?;
     if !found.hits.is_empty() {
+        writeln!(out, "Hits: identifiers that both hold")?;
         writeln!(out, "{}", hits_table(&found.hits, rows))?;
-        if found.hits.len() > rows {
-            writeln!(
-                out,
-                "  and {} more rows, one per identifier and record",
-                grouped((found.hits.len() - rows) as u64)
-            )?;
-        }
+        more(out, found.hits.len(), rows, "one per identifier and record")?;
+    }
+    if !found.candidates.is_empty() {
+        writeln!(
+            out,
+            "Candidates: persons who may be the same, by score; someone has to look"
+        )?;
+        writeln!(out, "{}", candidates_table(&found.candidates, rows))?;
+        more(out, found.candidates.len(), rows, "one per pair of records")?;
     }
     writeln!(
         out,
@@ -190,10 +240,33 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
     )
 }
 
+fn more(out: &mut dyn Write, all: usize, rows: usize, of: &str) -> io::Result<()> {
+    match all.saturating_sub(rows) {
+        0 => Ok(()),
+        left => writeln!(out, "  and {} more rows, {of}", grouped(left as u64)),
+    }
+}
+
 fn hits_table(hits: &[HitShape], rows: usize) -> Table {
     let mut shown = table(["kind", "identifier", "your record", "role"]);
     for hit in hits.iter().take(rows) {
         shown.add_row([&hit.kind, &hit.identifier, &hit.reference, &hit.role]);
+    }
+    shown
+}
+
+fn candidates_table(candidates: &[CandidateShape], rows: usize) -> Table {
+    let mut shown = table(["score", "person", "your record", "role", "their record", "agree"]);
+    for candidate in candidates.iter().take(rows) {
+        let keys = candidate.keys.iter().map(|key| key.trim_start_matches("person:"));
+        shown.add_row([
+            format!("{:.1}", candidate.score),
+            candidate.person.clone(),
+            candidate.reference.clone(),
+            candidate.role.clone(),
+            candidate.peer_record.clone(),
+            keys.collect::<Vec<_>>().join(" "),
+        ]);
     }
     shown
 }

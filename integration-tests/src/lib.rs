@@ -11,3 +11,8 @@ pub use agency::Agency;
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use proxy::Proxy;
 pub use world::{Agreement, PURPOSE, Ran, World, binary, free_address};
+
+/// A JSON value that has to be text.
+pub fn text_of(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
+}

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use overlap_records::Profile;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,6 +53,8 @@ pub struct Agreement<'a> {
     pub valid_until: &'a str,
     /// Key of the asker that it pins, where that is not the asker's own.
     pub asker_key: Option<String>,
+    /// The profile.
+    pub profile: Profile,
 }
 
 /// A command that ran.
@@ -82,6 +85,7 @@ impl Agreement<'_> {
             valid_from: "2026-01-01T00:00:00Z",
             valid_until: "2099-01-01T00:00:00Z",
             asker_key: None,
+            profile: Profile::eu_thb_1(),
         }
     }
 }
@@ -151,12 +155,14 @@ impl World {
             .clone()
             .unwrap_or_else(|| self.agency(asker).thumbprint());
         let holder_key = self.agency(holder).thumbprint();
+        let profile = &agreement.profile;
         let toml = format!(
             r#"id = "{id}"
 purposes = [{purposes}]
 regime = "wpg"
 article = "20"
-profile = "eu-thb/1"
+profile = "{}"
+profile_hash = "{}"
 valid_from = "{}"
 valid_until = "{}"
 [[party]]
@@ -179,6 +185,8 @@ min_set_size = {}
 max_set_size = {}
 items_per_day = {}
 "#,
+            profile.name(),
+            hex::encode(profile.hash()),
             agreement.valid_from,
             agreement.valid_until,
             agreement.min_set_size,

@@ -1,4 +1,4 @@
-//! The demo finds what a plain intersection of the canonical forms finds.
+//! The demo finds what a plain intersection of the canonical forms finds; and of persons, candidates beyond those written alike.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -75,10 +75,21 @@ fn demo_equals_a_plain_intersection() {
             )
         })
         .collect();
-    assert_eq!(found, expected);
-    let distinct: BTreeSet<_> = expected.iter().map(|(kind, canonical, _)| (kind, canonical)).collect();
+    let (persons, numbered): (BTreeSet<_>, BTreeSet<_>) =
+        expected.into_iter().partition(|(kind, ..)| *kind == Kind::Person);
+    assert_eq!(found, numbered);
+    let distinct: BTreeSet<_> = numbered.iter().map(|(kind, canonical, _)| (kind, canonical)).collect();
     assert!(distinct.len() > 50);
-    assert_eq!(hits["result"]["count"], distinct.len());
+    let candidates = hits["result"]["candidates"].as_array().unwrap();
+    let candidates: BTreeSet<_> = candidates.iter().map(|one| text(&one["reference"])).collect();
+    assert!(persons.iter().all(|(_, _, reference)| candidates.contains(reference)));
+    // made-up people share names and birthdays more than real ones do: some candidates are chance, most are not
+    assert!(
+        candidates.len() < 2 * persons.len(),
+        "{} of {}",
+        candidates.len(),
+        persons.len()
+    );
 
     let count = &demo["matches"][1]["result"];
     let compared = kinds(count);
@@ -100,10 +111,8 @@ fn demo_equals_a_plain_intersection() {
             .map(|kind| pair["identifiers"][kind.as_str()].as_u64().unwrap())
             .sum()
     };
-    assert_eq!(
-        hits["result"]["count"],
-        pair("politie", "kmar", &kinds(&hits["result"]))
-    );
+    let of_numbers = kinds(&hits["result"]).into_iter().filter(|kind| *kind != Kind::Person);
+    assert_eq!(distinct.len() as u64, pair("politie", "kmar", &of_numbers.collect()));
     assert_eq!(count["count"], pair("iszw", "politie", &compared));
 
     for entry in demo["matches"].as_array().unwrap() {

@@ -54,8 +54,8 @@ fn open(world: &World, set_size: u64, mode: Mode) -> Open {
         dataset: "cases".into(),
         mode,
         protocol: Protocol::DhPsi,
-        profile: Profile::EU_THB_1.name().into(),
-        profile_hash: overlap_audit::Digest(Profile::EU_THB_1.hash()),
+        profile: Profile::eu_thb_1().name().into(),
+        profile_hash: overlap_audit::Digest(Profile::eu_thb_1().hash()),
         kinds: vec![Kind::Phone, Kind::Email],
         purpose: PURPOSE.into(),
         case_reference: "1".into(),
@@ -379,7 +379,7 @@ async fn a_scripted_holder_that_keeps_to_the_protocol() {
     let world = world("politie");
     HostileHolder::start(&world, "kmar", |open| {
         // three elements that are nobody's, and no token: nothing in common
-        let terms = Terms::new(open.mode.into(), [0; 32], open.set_size, 0).unwrap();
+        let terms = Terms::new(open.protocol_mode(), [0; 32], open.set_size, 0).unwrap();
         let (evaluator, _) = Evaluator::start(terms, &mut rand::rng());
         let (_, evaluated) = evaluator.evaluate(&elements(3)).unwrap();
         vec![

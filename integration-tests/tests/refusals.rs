@@ -5,6 +5,7 @@
 use std::fs;
 
 use overlap_integration_tests::{Agreement, HostileAsker, Ran, World};
+use overlap_records::Profile;
 
 const CSV: &str = "ref;phone;email\na;06-10000001;a@example.org\nb;06-10000002;\n";
 
@@ -398,4 +399,99 @@ fn an_expired_revocation_list_refuses_everybody() {
             .contains("revocation list has expired"),
         "{refused}"
     );
+}
+
+#[test]
+fn two_profiles_are_refused_by_name_and_hash() {
+    const OTHER: &str = "profile = \"trial/7\"\ncommon = 9\n[kinds]\nphone = \"e164/1\"\nemail = \"email/1\"\n";
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agree(&Agreement::between("politie", "kmar"));
+    fs::write(world.agency("kmar").file("trial.toml"), OTHER).unwrap();
+    world.agency_mut("kmar").configuration = String::new();
+    world.configure();
+    let config = world.agency("kmar").file("node.toml");
+    let configured = fs::read_to_string(&config).unwrap();
+    fs::write(
+        &config,
+        configured.replacen("agreements = ", "profile = \"trial.toml\"\nagreements = ", 1),
+    )
+    .unwrap();
+
+    // an agreement that names another profile than the node has
+    let (own, other) = (Profile::eu_thb_1(), Profile::parse(OTHER).unwrap());
+    let check = Ran::overlap_node(&["--config", config.to_str().unwrap(), "--check"]);
+    assert_eq!(check.code, 3, "{check:?}");
+    for words in [
+        "eu-thb/1",
+        "trial/7",
+        &hex::encode(own.hash()),
+        &hex::encode(other.hash()),
+    ] {
+        assert!(check.stderr.contains(words), "{words}: {check:?}");
+    }
+
+    // two nodes whose agreements each name their own
+    let of_kmar = Agreement {
+        profile: other.clone(),
+        ..Agreement::between("politie", "kmar")
+    };
+    world.agree_one_sided("kmar", &of_kmar);
+    for name in ["politie", "kmar"] {
+        world.start(name);
+    }
+    world.import("politie", CSV);
+    let (file, mapping) = world.write_export("kmar", CSV);
+    let ran = world.import_file("kmar", "operator", &file, &mapping, &["--json"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.stderr.contains("trial/7") && ran.stderr.contains("eu-thb/1"),
+        "{ran:?}"
+    );
+    let profile = world.agency("kmar").file("trial.toml");
+    let ran = world.import_file(
+        "kmar",
+        "operator",
+        &file,
+        &mapping,
+        &["--json", "--profile", profile.to_str().unwrap()],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = world.ask("hits", &["--kind", "phone"]);
+    assert_refused(&ran, "PEER_REFUSED", "profile eu-thb/1");
+    assert_refused(&ran, "PEER_REFUSED", "trial/7");
+    assert_denied(&world, "kmar", &hex::encode(own.hash()));
+}
+
+#[test]
+fn a_profile_is_checked_before_it_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("p.toml");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        Ran::overlap(&["profile", "check", file.to_str().unwrap()])
+    };
+    let shipped = Ran::overlap(&["profile", "show", "--toml"]).stdout;
+    assert_eq!(check(&shipped).code, 0);
+    for (text, words) in [
+        (shipped.replace("e164/1", "e164/99"), "e164/1"),
+        (shipped.replace("\nphone = ", "\nfax = "), "fax"),
+        (shipped.replace("[kinds]", "[kindz]"), "kindz"),
+        (shipped.replace("common = ", "common = \"x\" #"), "common"),
+    ] {
+        let ran = check(&text);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(
+            ran.stderr.contains("p.toml") && ran.stderr.contains(words),
+            "{words}: {ran:?}"
+        );
+    }
+    let explained = Ran::overlap(&["--json", "profile", "explain", "+31 (0)6 12345678", "--kind", "phone"]).json();
+    assert_eq!(explained["canonical"], "+31612345678");
+    assert_eq!(explained["match_keys"][0]["name"], "phone");
+    let rejected = Ran::overlap(&["profile", "explain", "112", "--kind", "phone"]);
+    assert!(
+        rejected.stdout.contains("rejected: not a valid telephone number"),
+        "{rejected:?}"
+    );
+    assert_eq!(Ran::overlap(&["profile", "explain", "112", "--kind", "fax"]).code, 2);
 }

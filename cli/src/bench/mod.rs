@@ -1,10 +1,11 @@
 //! `overlap bench`.
 
+mod import;
 mod network;
 mod pure;
 mod units;
 
-use std::io;
+use std::{fmt, io};
 
 use overlap_psi::dh::Mode;
 use serde::Serialize;
@@ -21,6 +22,9 @@ pub(crate) enum Command {
     /// Measure a match: the pure protocol on one core, then between two real nodes over loopback TLS
     #[command(after_help = "Example:\n  overlap bench match --size 65536 --overlap 0.1 --mode hits --json")]
     Match(Args),
+    /// Measure an import: normalisation and hashing on one core, then end to end into a real node
+    #[command(after_help = "Example:\n  overlap bench import --rows 1000000 --json")]
+    Import(import::Args),
 }
 
 #[derive(clap::Args)]
@@ -111,8 +115,29 @@ struct Hardware {
     cores: usize,
 }
 
+impl Hardware {
+    fn here() -> Self {
+        Self {
+            processor: process::processor(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl fmt::Display for Hardware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} cores", self.processor, self.cores)
+    }
+}
+
 pub(crate) async fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
-    let Command::Match(args) = command;
+    match command {
+        Command::Match(args) => bench_match(args, output).await,
+        Command::Import(args) => import::run(args, output).await,
+    }
+}
+
+async fn bench_match(args: Args, output: &mut Output) -> Result<(), Failure> {
     let sizes = Sizes::new(&args);
     let mode = if args.mode == "hits" { Mode::Hits } else { Mode::Count };
     let bar = output.bar("{spinner} {msg}");
@@ -123,10 +148,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<(), Fai
     let pure = pure::run(mode, &sizes, &unit_costs_us).map_err(Failure::internal)?;
     let network = network::run(&args.mode, &sizes, &unit_costs_us, &bar).await?;
     bar.finish_and_clear();
-    let hardware = Hardware {
-        processor: process::processor(),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let hardware = Hardware::here();
     let shape = Shape {
         mode: args.mode,
         items: sizes.asker.into(),
@@ -170,8 +192,7 @@ impl Sizes {
 }
 
 fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
-    let Hardware { processor, cores } = &shape.hardware;
-    writeln!(out, "{processor}, {cores} cores")?;
+    writeln!(out, "{}", shape.hardware)?;
     writeln!(
         out,
         "{} items asked of {} held, {} in common, mode {}",

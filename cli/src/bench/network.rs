@@ -144,11 +144,12 @@ async fn load(client: &mut Client, items: Range<u32>) -> Result<(), Failure> {
                 .blocking_send(pb::ImportDatasetRequest { message: Some(message) })
                 .is_ok()
         };
-        let profile = Profile::EU_THB_1;
+        let profile = Profile::eu_thb_1();
         let mut going = send(Message::Begin(pb::ImportBegin {
             dataset: DATASET.to_owned(),
             profile: profile.name().to_owned(),
             profile_hash: profile.hash().to_vec().into(),
+            append: false,
         }));
         let mut records = items.map(record);
         while going {
@@ -168,7 +169,7 @@ async fn load(client: &mut Client, items: Range<u32>) -> Result<(), Failure> {
 }
 
 fn record(number: u32) -> anyhow::Result<pb::Record> {
-    let document = Identifier::from_canonical(Kind::Document, &format!("BENCH{number:010}"))?;
+    let document = Identifier::from_canonical(Kind::Document, &format!("NL:BENCH{number:010}"))?;
     let record = Record::new(
         format!("r{number}"),
         Role::Other,

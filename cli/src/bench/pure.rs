@@ -58,6 +58,7 @@ fn measure(mode: Mode, sizes: &Sizes, units: &UnitCosts) -> Result<Pure> {
     }
     let found = match clock.asker.of(|| matcher.finish())? {
         Matched::Hits(positions) => positions.len() as u64,
+        Matched::Labels(labelled) => labelled.len() as u64,
         Matched::Count(count) => count,
     };
     ensure!(

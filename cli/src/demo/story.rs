@@ -162,7 +162,7 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, Im
         (
             &GRANTS[0],
             "hits",
-            "politie asks kmar WHICH of its identifiers kmar knows too (mode hits).",
+            "politie asks kmar WHICH of its identifiers kmar knows too, and which persons may be the same (mode hits).",
         ),
         (
             &GRANTS[1],
@@ -183,7 +183,7 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, Im
              bytes: curve points under keys that were made for this one session and are gone. No name, no number, no hash of one left\n\
              either agency.\n",
             entry.asker,
-            if mode == "hits" { "hits" } else { "number" },
+            if mode == "hits" { "hits and candidates" } else { "number" },
             entry.holder,
             grouped(entry.result.own_set_size),
             grouped(entry.bytes_asker_to_holder),
@@ -219,7 +219,10 @@ async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<ImportShape,
     let source = Source {
         file: &path("csv"),
         mapping: &path("toml"),
+        format: None,
         rejects: None,
+        append: false,
+        profile: None,
     };
     dataset::import(&mut client, DATASET, &source, ProgressBar::hidden()).await
 }

@@ -1,0 +1,282 @@
+//! `overlap hits`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::builder::NonEmptyStringValueParser;
+use overlap_proto::pb::operator as pb;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    client::{self, Client, Failure},
+    output::{Output, grouped, table},
+    settings::Settings,
+};
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Show which of your records your matches found at a peer, the oldest first
+    ///
+    /// Each is kept once per peer and identifier, as the last match found it, until the record expires or the node's keep_hits is over.
+    List {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Give each unit or system its own hits back, as CSV
+    ///
+    /// The officer whose report led to a hit should hear of it. One file is written for each origin that the imports named, and one
+    /// (no-origin.csv) for records without. The files hold personal data: keep them where such data may be.
+    #[command(
+        after_help = "Example:\n  overlap hits export --by origin --to feedback/ --reason \"weekly feedback to the units\""
+    )]
+    Export {
+        #[command(flatten)]
+        which: Which,
+        /// What makes a file
+        #[arg(long, value_parser = ["origin"])]
+        by: String,
+        /// Directory for the files; made if missing
+        #[arg(long, value_name = "DIRECTORY")]
+        to: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// Only those of this query
+    #[arg(long, value_name = "ID")]
+    transaction: Option<Uuid>,
+    /// Why you read them, in words; goes to the log
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    reason: String,
+}
+
+/// An own record that a match found at a peer, in JSON and CSV.
+#[derive(Clone, Debug, Serialize)]
+struct FoundShape {
+    found: String,
+    peer: String,
+    dataset: String,
+    purpose: String,
+    case_reference: String,
+    kind: String,
+    identifier: String,
+    /// For candidates.
+    score: Option<f64>,
+    reference: String,
+    role: String,
+    origin: Option<String>,
+    transaction: String,
+}
+
+/// A file that was written, in JSON.
+#[derive(Debug, Serialize)]
+struct FileShape {
+    origin: Option<String>,
+    file: String,
+    hits: u64,
+}
+
+pub(crate) async fn run(settings: Settings, command: Command, output: &mut Output) -> Result<(), Failure> {
+    let mut client = client::connect(&settings).await?;
+    match command {
+        Command::List { which } => {
+            let found = list(&mut client, which).await?;
+            output.print(&found, |out| print(out, &found))
+        }
+        Command::Export { which, by: _, to } => {
+            let found = list(&mut client, which).await?;
+            let files = export(&found, &to)?;
+            output.print(&files, |out| {
+                let mut shown = table(["origin", "hits", "file"]);
+                for file in &files {
+                    let origin = file.origin.as_deref().unwrap_or("(none)");
+                    shown.add_row([origin.to_owned(), grouped(file.hits), file.file.clone()]);
+                }
+                writeln!(out, "{shown}")
+            })
+        }
+    }
+}
+
+async fn list(client: &mut Client, which: Which) -> Result<Vec<FoundShape>, Failure> {
+    let request = pb::ListHitsRequest {
+        transaction: which
+            .transaction
+            .map(|id| id.as_bytes().to_vec().into())
+            .unwrap_or_default(),
+        reason: which.reason,
+    };
+    let mut answers = client.list_hits(request).await?.into_inner();
+    let (mut found, mut total) = (Vec::new(), None);
+    while let Some(answer) = answers.message().await? {
+        found.extend(answer.hits.into_iter().map(FoundShape::from));
+        total = answer.total;
+    }
+    if total != Some(found.len() as u64) {
+        return Err(Failure::internal(anyhow::anyhow!(
+            "the node told only some of the hits; ask again"
+        )));
+    }
+    found.sort_by(|one, other| (&one.found, &one.reference).cmp(&(&other.found, &other.reference)));
+    Ok(found)
+}
+
+impl From<pb::FoundHit> for FoundShape {
+    fn from(hit: pb::FoundHit) -> Self {
+        let record = hit.record.unwrap_or_default();
+        Self {
+            found: hit.found,
+            peer: hit.peer,
+            dataset: hit.dataset,
+            purpose: hit.purpose,
+            case_reference: hit.case_reference,
+            kind: hit.kind,
+            identifier: hit.canonical,
+            score: hit.score,
+            reference: record.reference,
+            role: record.role,
+            origin: (!record.origin.is_empty()).then_some(record.origin),
+            transaction: Uuid::from_slice(&hit.transaction).unwrap_or_default().to_string(),
+        }
+    }
+}
+
+fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
+    let mut shown = table([
+        "found",
+        "peer",
+        "kind",
+        "identifier",
+        "score",
+        "your record",
+        "origin",
+        "case",
+    ]);
+    for one in found {
+        shown.add_row([
+            one.found.clone(),
+            one.peer.clone(),
+            one.kind.clone(),
+            one.identifier.clone(),
+            one.score.map(|score| format!("{score:.1}")).unwrap_or_default(),
+            one.reference.clone(),
+            one.origin.clone().unwrap_or_default(),
+            one.case_reference.clone(),
+        ]);
+    }
+    writeln!(out, "{shown}")?;
+    writeln!(out, "{} kept", grouped(found.len() as u64))
+}
+
+/// Writes one file per origin: all of them new, or none.
+fn export(found: &[FoundShape], to: &Path) -> Result<Vec<FileShape>, Failure> {
+    let cannot =
+        |path: &Path, error: &dyn std::fmt::Display| Failure::usage(anyhow::anyhow!("{}: {error}", path.display()));
+    let mut by_origin: BTreeMap<Option<&str>, Vec<&FoundShape>> = BTreeMap::new();
+    for one in found {
+        by_origin.entry(one.origin.as_deref()).or_default().push(one);
+    }
+    let mut taken = BTreeSet::new();
+    let planned: Vec<(PathBuf, Option<&str>, Vec<&FoundShape>)> = by_origin
+        .into_iter()
+        .map(|(origin, hits)| (to.join(file_name(origin, &mut taken)), origin, hits))
+        .collect();
+    if let Some((there, ..)) = planned.iter().find(|(path, ..)| path.exists()) {
+        return Err(cannot(there, &"is there already; give a new directory"));
+    }
+    fs::create_dir_all(to).map_err(|error| cannot(to, &error))?;
+    for (at, (path, _, hits)) in planned.iter().enumerate() {
+        if let Err(error) = write(path, hits) {
+            // a part of them would be taken for all
+            for (written, ..) in planned.iter().take(at + 1) {
+                let _ = fs::remove_file(written);
+            }
+            return Err(cannot(path, &error));
+        }
+    }
+    let files = planned.into_iter().map(|(path, origin, hits)| FileShape {
+        origin: origin.map(str::to_owned),
+        file: path.display().to_string(),
+        hits: hits.len() as u64,
+    });
+    Ok(files.collect())
+}
+
+/// A name out of letters, digits and hyphens, with a number where two origins would have the same.
+fn file_name(origin: Option<&str>, taken: &mut BTreeSet<String>) -> String {
+    let plain: String = origin
+        .unwrap_or("no-origin")
+        .chars()
+        .take(64)
+        .map(|c| if c.is_alphanumeric() { c } else { '-' })
+        .flat_map(char::to_lowercase)
+        .collect();
+    let numbered = (2..).map(|number: u32| format!("{plain}-{number}"));
+    let name = std::iter::once(plain.clone())
+        .chain(numbered)
+        .find(|name| !taken.contains(name))
+        .unwrap_or_default();
+    taken.insert(name.clone());
+    format!("{name}.csv")
+}
+
+fn write(path: &Path, hits: &[&FoundShape]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = csv::Writer::from_writer(options.open(path)?);
+    for hit in hits {
+        let mut hit = (*hit).clone();
+        let is_phone = hit.kind == "phone";
+        let texts = [
+            &mut hit.peer,
+            &mut hit.dataset,
+            &mut hit.purpose,
+            &mut hit.case_reference,
+            &mut hit.reference,
+        ];
+        let origin = hit.origin.iter_mut();
+        texts.into_iter().chain(origin).for_each(no_formula);
+        if !is_phone {
+            no_formula(&mut hit.identifier);
+        }
+        file.serialize(&hit).map_err(io::Error::other)?;
+    }
+    file.flush()
+}
+
+/// A spreadsheet would read such a cell as a formula.
+fn no_formula(cell: &mut String) {
+    if cell.starts_with(['=', '+', '@', '-', '\t']) {
+        cell.insert(0, '\'');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_become_file_names() {
+        let mut taken = BTreeSet::new();
+        assert_eq!(
+            file_name(Some("Team Mensenhandel/Noord"), &mut taken),
+            "team-mensenhandel-noord.csv"
+        );
+        assert_eq!(
+            file_name(Some("team mensenhandel noord"), &mut taken),
+            "team-mensenhandel-noord-2.csv"
+        );
+        assert_eq!(file_name(Some("../../etc/passwd"), &mut taken), "------etc-passwd.csv");
+        assert_eq!(file_name(None, &mut taken), "no-origin.csv");
+        let names = ["A", "a", "a-2"].map(|origin| file_name(Some(origin), &mut taken));
+        assert_eq!(names, ["a.csv", "a-2.csv", "a-2-2.csv"]);
+    }
+}
