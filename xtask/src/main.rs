@@ -8,6 +8,7 @@
 
 mod ci;
 mod fuzz;
+mod linkage;
 mod metadata;
 mod tidy;
 
@@ -25,6 +26,7 @@ usage: cargo xtask <command>
   ci              everything that has to pass: format, tidy, lints, build, tests, docs, licences
   tidy            the project's own rules: dependencies, sources, docs
   demo [args]     build the node and the command line, then run `overlap demo [args]`
+  linkage [args]  measure how well persons are matched on public test data; `--plain`, `--json`, `--data DIR`, `--profile FILE`
   fuzz [seconds]  run every fuzz target for so long (60), with cargo-fuzz on nightly
 ";
 
@@ -58,6 +60,7 @@ fn run(args: &[String]) -> Result<()> {
         "ci" => ci::run(&metadata),
         "tidy" => tidy::run(&metadata),
         "demo" => demo(&metadata, rest),
+        "linkage" => linkage::run(&metadata.root, rest),
         "fuzz" => fuzz::run(&metadata.root, rest),
         _ => bail!("no such command: {command}\n\n{HELP}"),
     }

@@ -46,7 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "overlap",
         ],
     ),
-    ("xtask", &[]),
+    ("xtask", &["overlap-psi", "overlap-records"]),
 ];
 
 const LEAVES: &[&str] = &["overlap-psi", "overlap-records", "overlap-audit", "overlap-report"];
