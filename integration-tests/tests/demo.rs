@@ -94,8 +94,11 @@ fn demo_equals_a_plain_intersection() {
     let count = &demo["matches"][1]["result"];
     let compared = kinds(count);
     let iszw = read(&data, "iszw");
+    // a person counts by names and whole birth date
+    let counts = |key: &&(Kind, String)| key.0 != Kind::Person || !key.1.contains("-00");
     let common = iszw
         .keys()
+        .filter(counts)
         .filter(|key| compared.contains(&key.0) && politie.contains_key(*key))
         .count();
     assert_eq!(count["count"], common);

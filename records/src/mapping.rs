@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
-use self::raw::{RawBorn, RawIdentifier, RawMapping};
+use self::raw::{RawBorn, RawGiven, RawIdentifier, RawMapping};
 use crate::identifier::Hints;
 use crate::import::Format;
 use crate::kind::{Kind, Platform, Role, Visibility};
@@ -84,7 +84,8 @@ pub(crate) struct Country {
 #[derive(Debug, Clone)]
 pub(crate) struct PersonColumns {
     pub(crate) name: Option<String>,
-    pub(crate) given: Option<String>,
+    /// Joined by blanks.
+    pub(crate) given: Vec<String>,
     pub(crate) family: Option<String>,
     pub(crate) particle: Option<String>,
     pub(crate) born: Option<Born>,
@@ -108,7 +109,6 @@ impl PersonColumns {
     fn plain(&self) -> impl Iterator<Item = &str> {
         let columns = [
             &self.name,
-            &self.given,
             &self.family,
             &self.particle,
             &self.sex,
@@ -117,7 +117,8 @@ impl PersonColumns {
             &self.street,
             &self.place,
         ];
-        columns.into_iter().filter_map(|column| column.as_deref())
+        let given = self.given.iter().map(String::as_str);
+        given.chain(columns.into_iter().filter_map(|column| column.as_deref()))
     }
 }
 
@@ -334,7 +335,11 @@ fn source(raw: RawIdentifier) -> Result<Source, MappingError> {
         }
         return Ok(Source::Person(Box::new(PersonColumns {
             name: raw.name,
-            given: raw.given,
+            given: match raw.given {
+                None => Vec::new(),
+                Some(RawGiven::One(column)) => vec![column],
+                Some(RawGiven::Several(columns)) => columns,
+            },
             family: raw.family,
             particle: raw.particle,
             born: raw.born.map(|born| match born {

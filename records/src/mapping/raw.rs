@@ -63,7 +63,7 @@ pub(super) struct RawIdentifier {
     pub(super) platform: Option<Platform>,
     pub(super) mrz: Option<String>,
     pub(super) name: Option<String>,
-    pub(super) given: Option<String>,
+    pub(super) given: Option<RawGiven>,
     pub(super) family: Option<String>,
     pub(super) particle: Option<String>,
     pub(super) born: Option<RawBorn>,
@@ -73,6 +73,14 @@ pub(super) struct RawIdentifier {
     pub(super) addition: Option<String>,
     pub(super) street: Option<String>,
     pub(super) place: Option<String>,
+}
+
+/// `given = "voornamen"` or `given = ["voornaam", "tweede_naam"]`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a column, or a list of columns")]
+pub(super) enum RawGiven {
+    One(String),
+    Several(Vec<String>),
 }
 
 /// `born = "geboortedatum"` or `born = ["jaar", "maand", "dag"]`.

