@@ -1,5 +1,6 @@
 //! `overlap-node`: one agency's server.
 
+use std::time::Duration;
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -62,8 +63,9 @@ fn main() -> ExitCode {
             .write_all(line.as_bytes())
             .and_then(|()| io::stdout().flush());
     }));
-    // work on blocking threads that the drain gave up on must not hold up the end
-    runtime.shutdown_background();
+    // Tasks let go of the store before the process ends: RocksDB aborts when it is closed while the process is taken apart. Work on
+    // blocking threads that the drain gave up on must not hold up the end for longer.
+    runtime.shutdown_timeout(Duration::from_secs(1));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ server::ServeError::Config(_)) => fail(&error, 3),

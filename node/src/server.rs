@@ -121,11 +121,13 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
         .serve_with_incoming_shutdown(listening(&node, operator, false).run(), stop.cancelled_owned());
     let (serve_peers, serve_operators) = (tokio::spawn(serve_peers), tokio::spawn(serve_operators));
 
-    tokio::spawn(retention::every_day(Arc::clone(&node)));
+    let retention = tokio::spawn(retention::every_day(Arc::clone(&node)));
     ready(config, addresses);
     tracing::info!(peer = %addresses.peer, operator = %addresses.operator, "listening");
     wait_for_stop(&node).await?;
     drain(&node).await;
+    retention.abort();
+    let _ = retention.await;
     // connections that idle would hold the servers up: the queries are done, so they may be cut
     for server in [serve_peers, serve_operators] {
         match tokio::time::timeout(Duration::from_millis(500), server).await {
