@@ -84,6 +84,11 @@ fn either_node_killed_in_the_middle_and_the_next_match_works() {
                     .all(|name| world.json(name, "operator", &["status"])["open_entries"] == 1)
             });
             world.agency(killed).signal(Signal::KILL);
+            // a node that is still dying could hear of the cut, and close its entry
+            let stat = format!("/proc/{}/stat", world.agency(killed).pid());
+            wait_for("it is dead", || {
+                std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+            });
             proxy.cut_all();
             let ran = asking.join().unwrap();
             assert_eq!(ran.code, 4, "{killed}: {ran:?}");
