@@ -48,7 +48,7 @@ pub(crate) enum Command {
 
 #[derive(clap::Args)]
 pub(crate) struct Which {
-    /// Only those of this query
+    /// Only those that this query was the last to find
     #[arg(long, value_name = "ID")]
     transaction: Option<Uuid>,
     /// Why you read them, in words; goes to the log
@@ -138,7 +138,8 @@ impl From<pb::FoundHit> for FoundShape {
             case_reference: hit.case_reference,
             kind: hit.kind,
             identifier: hit.canonical,
-            score: hit.score,
+            // more digits than it means
+            score: hit.score.map(|score| (score * 100.0).round() / 100.0),
             reference: record.reference,
             role: record.role,
             origin: (!record.origin.is_empty()).then_some(record.origin),
@@ -169,6 +170,9 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
             one.origin.clone().unwrap_or_default(),
             one.case_reference.clone(),
         ]);
+    }
+    if found.is_empty() {
+        return writeln!(out, "no hits are kept that a query of yours was the last to find");
     }
     writeln!(out, "{shown}")?;
     writeln!(out, "{} kept", grouped(found.len() as u64))
@@ -217,6 +221,10 @@ fn file_name(origin: Option<&str>, taken: &mut BTreeSet<String>) -> String {
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .flat_map(char::to_lowercase)
         .collect();
+    let plain = match plain.trim_matches('-') {
+        "" => "origin".to_owned(),
+        plain => plain.to_owned(),
+    };
     let numbered = (2..).map(|number: u32| format!("{plain}-{number}"));
     let name = std::iter::once(plain.clone())
         .chain(numbered)
@@ -274,7 +282,7 @@ mod tests {
             file_name(Some("team mensenhandel noord"), &mut taken),
             "team-mensenhandel-noord-2.csv"
         );
-        assert_eq!(file_name(Some("../../etc/passwd"), &mut taken), "------etc-passwd.csv");
+        assert_eq!(file_name(Some("../../etc/passwd"), &mut taken), "etc-passwd.csv");
         assert_eq!(file_name(None, &mut taken), "no-origin.csv");
         let names = ["A", "a", "a-2"].map(|origin| file_name(Some(origin), &mut taken));
         assert_eq!(names, ["a.csv", "a-2.csv", "a-2-2.csv"]);

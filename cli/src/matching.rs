@@ -258,15 +258,23 @@ fn hits_table(hits: &[HitShape], rows: usize) -> Table {
 fn candidates_table(candidates: &[CandidateShape], rows: usize) -> Table {
     let mut shown = table(["score", "person", "your record", "role", "their record", "agree"]);
     for candidate in candidates.iter().take(rows) {
-        let keys = candidate.keys.iter().map(|key| key.trim_start_matches("person:"));
         shown.add_row([
             format!("{:.1}", candidate.score),
             candidate.person.clone(),
             candidate.reference.clone(),
             candidate.role.clone(),
             candidate.peer_record.clone(),
-            keys.collect::<Vec<_>>().join(" "),
+            agreed(&candidate.keys),
         ]);
     }
     shown
+}
+
+/// The first of the keys that agreed, and how many more there are; `--json` has them all.
+fn agreed(keys: &[String]) -> String {
+    let first = keys.first().map_or("", |key| key.trim_start_matches("person:"));
+    match keys.len() {
+        0 | 1 => first.to_owned(),
+        all => format!("{first} and {} more", all - 1),
+    }
 }

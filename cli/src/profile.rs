@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use overlap_records::{DateOrder, Explanation, Hints, Identifier, Kind, Platform, Profile, Region, explain};
+use overlap_records::{DateOrder, Explanation, Hints, Identifier, Kind, Platform, Profile, Region, Rejection, explain};
 use serde::Serialize;
 
 use crate::{
@@ -113,6 +113,8 @@ struct ExplainShape {
     kind: String,
     steps: Vec<StepShape>,
     canonical: Option<String>,
+    /// Why there is none: code and words.
+    code: Option<&'static str>,
     rejected: Option<String>,
     match_keys: Vec<MatchKeyShape>,
 }
@@ -214,6 +216,7 @@ fn explained(profile: &Profile, kind: Kind, value: &str, hints: &Hints) -> Expla
             })
             .collect(),
         canonical: result.as_ref().ok().map(|one| one.canonical().to_owned()),
+        code: result.as_ref().err().map(Rejection::code),
         rejected: result.as_ref().err().map(ToString::to_string),
         match_keys: result.as_ref().map(keys).unwrap_or_default(),
     }
@@ -281,7 +284,10 @@ fn print_explained(out: &mut dyn Write, shape: &ExplainShape) -> io::Result<()> 
     }
     match (&shape.canonical, &shape.rejected) {
         (Some(canonical), _) => writeln!(out, "{} in canonical form: {canonical}", shape.kind)?,
-        (None, Some(reason)) => return writeln!(out, "rejected: {reason}"),
+        (None, Some(reason)) => {
+            let code = shape.code.unwrap_or_default();
+            return writeln!(out, "rejected: {reason} ({code})");
+        }
         (None, None) => {}
     }
     let mut keys = table(["match key", "what is compared, as a hash"]);

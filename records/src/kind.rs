@@ -103,7 +103,7 @@ words! {
     Company = "company",
     /// Place: postcode and house number with the country.
     Address = "address",
-    /// Names and birth date, compared as one exact key: people who share both are told apart by a person, not here.
+    /// Names, birth date and address, compared by several match keys; agreement of these makes a scored candidate.
     Person = "person",
 }
 

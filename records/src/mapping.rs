@@ -12,7 +12,7 @@ use self::raw::{RawBorn, RawGiven, RawIdentifier, RawMapping};
 use crate::identifier::Hints;
 use crate::import::Format;
 use crate::kind::{Kind, Platform, Role, Visibility};
-use crate::record::MAX_REFERENCE;
+use crate::record::is_plain;
 use crate::region::Region;
 
 pub use self::error::MappingError;
@@ -298,7 +298,7 @@ fn roles(raw: BTreeMap<String, Role>) -> Result<BTreeMap<String, Role>, MappingE
 }
 
 fn is_origin(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_REFERENCE && !text.chars().any(char::is_control)
+    !text.is_empty() && is_plain(text)
 }
 
 fn source(raw: RawIdentifier) -> Result<Source, MappingError> {

@@ -2,6 +2,7 @@
 //!
 //! It is a start, not an answer: what could not be told is said in comments and notes. No value goes into either.
 
+mod order;
 mod sample;
 mod words;
 
@@ -10,11 +11,12 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::path::Path;
 
-use self::sample::{Column, Dates, Sample};
+use self::order::Order;
+use self::sample::{Column, Sample};
 use self::words::Meaning;
 use crate::identifier::Hints;
 use crate::import::{self, Format, ImportError, RowSource};
-use crate::kind::Kind;
+use crate::kind::{Kind, Platform};
 use crate::mapping::Mapping;
 use crate::region::Region;
 
@@ -91,6 +93,7 @@ struct Draft<'a> {
     ask: &'a Ask,
     sample: Sample,
     meanings: Vec<Option<Meaning>>,
+    order: Order,
     notes: Vec<String>,
 }
 
@@ -99,6 +102,7 @@ impl<'a> Draft<'a> {
         let mut draft = Self {
             ask,
             meanings: Vec::new(),
+            order: Order::default(),
             notes: Vec::new(),
             sample,
         };
@@ -117,7 +121,32 @@ impl<'a> Draft<'a> {
                 *meaning = Some(Meaning::Family);
             }
         }
+        draft.order_dates();
         draft
+    }
+
+    /// A mapping has one order of day and month: that of the column that matters most. What says otherwise is left out.
+    fn order_dates(&mut self) {
+        let dated = [Meaning::Expires, Meaning::Observed, Meaning::Born];
+        for meaning in dated {
+            let found = self.meanings.iter().position(|one| *one == Some(meaning));
+            let Some((index, column)) = found.and_then(|index| Some((index, self.sample.columns.get(index)?))) else {
+                continue;
+            };
+            let order = Order::of(column.dates());
+            let name = quoted(&column.name);
+            self.notes.extend(order.note(&name));
+            match self.order.and(order) {
+                Some(both) => self.order = both,
+                None => {
+                    self.notes.push(format!(
+                        "column {name} has day and month the other way round than a column that matters more: left out, since a mapping \
+                         has one order"
+                    ));
+                    self.meanings[index] = None;
+                }
+            }
+        }
     }
 
     /// Only identifiers may stand in several columns: of the rest the first is taken.
@@ -165,7 +194,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn source(&mut self) -> String {
+    fn source(&self) -> String {
         let mut text = String::from("[source]\n");
         if let Some(format) = self.ask.format {
             let _ = writeln!(text, "format = \"{format}\"");
@@ -174,43 +203,7 @@ impl<'a> Draft<'a> {
             let _ = writeln!(text, "sheet = {}", quoted(sheet));
         }
         let _ = writeln!(text, "region = \"{}\"", self.ask.region);
-        let mut dates = Dates::default();
-        for meaning in [Meaning::Born, Meaning::Observed, Meaning::Expires] {
-            self.all(meaning).for_each(|column| dates += column.dates());
-        }
-        match dates {
-            Dates {
-                day_first: 0,
-                month_first: 0,
-                either: 0,
-                year_first,
-            } => {
-                if year_first > 0 {
-                    text.push_str("dates = \"ymd\"\n");
-                }
-            }
-            Dates {
-                day_first: 0,
-                month_first: 0,
-                ..
-            } => {
-                text.push_str(
-                    "# decide: every date in the sample can be read both ways\n# dates = \"dmy\" # or \"mdy\"\n",
-                );
-                self.notes
-                    .push("the order of day and month could not be told: set `dates`".to_owned());
-            }
-            Dates {
-                day_first, month_first, ..
-            } if day_first > 0 && month_first > 0 => {
-                text.push_str("dates = \"dmy\"\n# both orders occur: only dates that can be read in one way are taken\nmixed_dates = \"reject\"\n");
-                self.notes.push(format!(
-                    "{day_first} dates can only be day-month and {month_first} only month-day: find out why before importing"
-                ));
-            }
-            Dates { month_first: 0, .. } => text.push_str("dates = \"dmy\"\n"),
-            Dates { .. } => text.push_str("dates = \"mdy\"\n"),
-        }
+        text.push_str(self.order.toml());
         text.push('\n');
         text
     }
@@ -230,7 +223,7 @@ impl<'a> Draft<'a> {
             }
         }
         if self.one(Meaning::Visibility).is_none() {
-            text.push_str("visibility = \"b\" # a hit is visible, the rest after consent\n");
+            text.push_str("visibility = \"b\" # of every record; d withholds it from every query\n");
         }
         if self.one(Meaning::Expires).is_none() {
             text.push_str("# expires = \"...\" # no column seems to say until when a record may be held\n");
@@ -242,21 +235,25 @@ impl<'a> Draft<'a> {
         if let Some(column) = self.one(Meaning::Reference) {
             return column.name.clone();
         }
-        let name = self.key().map(|column| column.name.clone()).unwrap_or_default();
-        self.notes.push(format!(
-            "no column is called like a reference: {} is a guess",
-            quoted(&name)
-        ));
-        name
+        if let Some(name) = self.key().map(|column| column.name.clone()) {
+            let name_quoted = quoted(&name);
+            self.notes.push(format!(
+                "no column is called like a reference: {name_quoted} is a guess"
+            ));
+            return name;
+        }
+        self.notes.push(
+            "no column can be the reference of its row: add one to the export and name it in `reference`".to_owned(),
+        );
+        "reference".to_owned()
     }
 
-    /// The first column without another meaning whose values are all there and all different, or else any.
+    /// The first column without another meaning whose values are all there and all different: identifiers are no references, since
+    /// references are shown and logged.
     fn key(&self) -> Option<&Column> {
-        let usable = |column: &&Column| !column.is_twin && !column.name.is_empty();
         let free = self.sample.columns.iter().zip(&self.meanings);
         let mut free = free.filter(|(_, meaning)| meaning.is_none()).map(|(column, _)| column);
-        let is_key = |column: &&Column| usable(column) && column.distinct().len() == self.sample.rows;
-        free.find(is_key).or_else(|| self.sample.columns.iter().find(usable))
+        free.find(|column| !column.is_twin && !column.name.is_empty() && column.distinct().len() == self.sample.rows)
     }
 
     /// The role's column, with those of its words that are known ones; others might be data, and are only counted.
@@ -285,40 +282,49 @@ impl<'a> Draft<'a> {
         text
     }
 
-    fn identifiers(&mut self) -> String {
+    fn identifiers(&self) -> String {
         let mut text = String::new();
         for kind in Kind::ALL {
-            let columns: Vec<String> = self
-                .sample
-                .columns
-                .iter()
-                .zip(&self.meanings)
-                .filter(|(_, meaning)| matches!(meaning, Some(Meaning::Kind(word)) if *word == kind.as_str()))
-                .map(|(column, _)| quoted(&column.name))
-                .collect();
-            let mrz = self.one(Meaning::Mrz).filter(|_| kind == Kind::Document);
-            if columns.is_empty() && mrz.is_none() {
-                continue;
+            // handles by platform, since their columns may leave it out
+            let platforms: BTreeSet<Option<Platform>> = self.of_kind(kind).map(|(_, platform)| platform).collect();
+            for platform in platforms {
+                let columns = self.of_kind(kind).filter(|(_, one)| *one == platform);
+                let columns: Vec<String> = columns.map(|(column, _)| quoted(&column.name)).collect();
+                let _ = writeln!(
+                    text,
+                    "\n[[identifier]]\nkind = \"{kind}\"\ncolumns = [{}]",
+                    columns.join(", ")
+                );
+                if let Some(platform) = platform {
+                    let _ = writeln!(text, "platform = \"{platform}\"");
+                }
+                text.push_str(&self.with_kind(kind));
             }
-            let _ = writeln!(text, "\n[[identifier]]\nkind = \"{kind}\"");
-            if !columns.is_empty() {
-                let _ = writeln!(text, "columns = [{}]", columns.join(", "));
-            }
-            if let Some(column) = mrz {
-                let _ = writeln!(text, "mrz = {}", quoted(&column.name));
-            }
-            let (country, setting) = match kind {
-                Kind::Plate => (self.one(Meaning::PlateCountry), "country_column"),
-                Kind::Document => (self.one(Meaning::Issuer), "issuer_column"),
-                _ => (None, ""),
-            };
-            if let Some(column) = country {
-                let _ = writeln!(text, "{setting} = {}", quoted(&column.name));
+            if kind == Kind::Document && self.of_kind(kind).next().is_none() && self.one(Meaning::Mrz).is_some() {
+                let _ = writeln!(text, "\n[[identifier]]\nkind = \"document\"");
+                text.push_str(&self.with_kind(kind));
             }
         }
         text.push_str(&self.address());
         text.push_str(&self.person());
         text
+    }
+
+    /// The columns of one kind, those of handles with the platform that their names say.
+    fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (&Column, Option<Platform>)> {
+        self.all(Meaning::Kind(kind.as_str())).map(move |column| {
+            let platform = (kind == Kind::Handle).then(|| words::platform(&column.name));
+            (column, platform.flatten())
+        })
+    }
+
+    /// The columns that go with those of a kind.
+    fn with_kind(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Plate => self.parts(&[(Meaning::PlateCountry, "country_column")]),
+            Kind::Document => self.parts(&[(Meaning::Mrz, "mrz"), (Meaning::Issuer, "issuer_column")]),
+            _ => String::new(),
+        }
     }
 
     fn address(&self) -> String {
@@ -327,8 +333,7 @@ impl<'a> Draft<'a> {
             (Meaning::HouseNumber, "house_number"),
             (Meaning::Addition, "addition"),
         ];
-        let is_known = "address".parse::<Kind>().is_ok();
-        if !is_known || self.one(Meaning::Postcode).is_none() || self.one(Meaning::HouseNumber).is_none() {
+        if self.one(Meaning::Postcode).is_none() || self.one(Meaning::HouseNumber).is_none() {
             return String::new();
         }
         format!("\n[[identifier]]\nkind = \"address\"\n{}", self.parts(&parts))
@@ -399,6 +404,10 @@ fn judge(column: &Column, hints: &Hints, notes: &mut Vec<String>) -> Option<Mean
         ));
         return None;
     }
+    let hints = &Hints {
+        platform: words::platform(&column.name),
+        ..*hints
+    };
     let percent = |kind: Kind| match column.values.len() {
         0 => 100,
         all => 100 * column.accepted(kind, hints) / all,

@@ -56,7 +56,7 @@ impl Record {
             return Err(RecordError::ReferenceMissing);
         }
         // control characters would let a reference forge lines in logs and terminals
-        if reference.len() > MAX_REFERENCE || reference.chars().any(char::is_control) {
+        if !is_plain(&reference) {
             return Err(RecordError::ReferenceNotValid);
         }
         identifiers.sort_unstable();
@@ -82,13 +82,23 @@ impl Record {
     ///
     /// [`RecordError::OriginNotValid`]: more than [`MAX_REFERENCE`] bytes, or control characters.
     pub fn with_origin(mut self, origin: Option<String>) -> Result<Self, RecordError> {
-        let fits = |text: &String| text.len() <= MAX_REFERENCE && !text.chars().any(char::is_control);
-        if !origin.as_ref().is_none_or(fits) {
+        if !origin.as_deref().is_none_or(is_plain) {
             return Err(RecordError::OriginNotValid);
         }
         self.origin = origin;
         Ok(self)
     }
+
+    /// Whether it takes part in no query: of visibility class `d`, or expired before `today`.
+    #[must_use]
+    pub fn is_withheld(&self, today: Date) -> bool {
+        self.visibility == Visibility::D || self.expires.is_some_and(|expires| expires < today)
+    }
+}
+
+/// Text that can be stored and shown.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.len() <= MAX_REFERENCE && !text.chars().any(char::is_control)
 }
 
 impl fmt::Debug for Record {

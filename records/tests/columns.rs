@@ -109,6 +109,12 @@ fn mixed_orders_of_dates_end_the_import() {
         );
         assert!(!error.contains("1985"));
     }
+    // a column that is wholly in the other order, but for one that can be both
+    let error = dates("stop", "dmy", &["02-23-1985", "02-24-1985", "03-04-1985"]).unwrap_err();
+    assert!(
+        error.contains("column \"born\": 2 dates only fit the other order") && !error.contains("1985"),
+        "{error}"
+    );
     // one in a hundred is a slip, which costs itself alone
     let mut cells = vec!["23-02-1985"; 99];
     cells.push("02-23-1985");

@@ -88,6 +88,42 @@ fn orders_of_dates() {
 }
 
 #[test]
+fn dates_in_two_orders_name_their_columns() {
+    let Proposal { toml, notes } =
+        propose("id;name;birth date;expires\n1;Jan Berg;02/23/1985;23-02-2030\n2;An Smit;02/24/1985;24-02-2030\n");
+    assert!(
+        toml.contains("dates = \"dmy\"") && toml.contains("expires = \"expires\""),
+        "{toml}"
+    );
+    assert!(!toml.contains("born = "), "{toml}");
+    assert!(
+        notes[0].starts_with("column \"birth date\" has day and month the other way"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn handles_are_of_the_platform_that_their_column_is_called_after() {
+    let Proposal { toml, .. } =
+        propose("id;tiktok;Telegram naam;handle;website\n1;jan.x;jan_berg;telegram:jan_berg;example.nl/a\n");
+    for part in [
+        "columns = [\"handle\"]\n\n",
+        "columns = [\"Telegram naam\"]\nplatform = \"telegram\"\n",
+        "columns = [\"tiktok\"]\nplatform = \"tiktok\"\n",
+        "kind = \"url\"\ncolumns = [\"website\"]",
+    ] {
+        assert!(toml.contains(part), "{part}\n{toml}");
+    }
+}
+
+#[test]
+fn identifiers_are_no_references() {
+    let Proposal { toml, notes } = propose("name;phone\nJan Berg;0612345678\nAn Smit;0612345679\n");
+    assert!(toml.contains("reference = \"reference\""), "{toml}");
+    assert!(notes[0].starts_with("no column can be the reference"), "{notes:?}");
+}
+
+#[test]
 fn what_cannot_be_proposed() {
     let fails = |file: &str| {
         Proposal::of_reader(file.as_bytes(), "a.csv", &Ask::default())

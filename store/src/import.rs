@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_psi::{Item, Stored};
-use overlap_records::{Kind, MatchKey, Profile, Record, Visibility};
+use overlap_records::{Kind, MatchKey, Profile, Record};
 use rayon::prelude::*;
 use ring::digest;
 use rocksdb::{WriteBatch, WriteOptions};
@@ -56,7 +56,7 @@ impl Prepared {
     /// Records of visibility class `d` and records that expired before `today` get no items: they are kept, and take part in no query.
     pub fn batch(profile: &Profile, records: Vec<Record>, today: Date) -> Vec<Self> {
         let keys_of = |record: &Record| -> Vec<MatchKey> {
-            if withheld(record, today) {
+            if record.is_withheld(today) {
                 return Vec::new();
             }
             let keys = record.identifiers.iter().flat_map(|one| one.match_keys(profile));
@@ -85,10 +85,6 @@ impl Prepared {
             .map(|(record, items)| Self { record, items })
             .collect()
     }
-}
-
-fn withheld(record: &Record, today: Date) -> bool {
-    record.visibility == Visibility::D || record.expires.is_some_and(|expires| expires < today)
 }
 
 impl Import {

@@ -7,11 +7,12 @@ use std::{
 };
 
 use indicatif::ProgressBar;
+use jiff::{Timestamp, tz::TimeZone};
 use overlap_records::Summary;
 use serde::Serialize;
 
 use super::{
-    import::print_warnings,
+    import::{print_warnings, print_withheld},
     reading::{Read, Reading, Source},
 };
 use crate::{
@@ -26,6 +27,8 @@ struct CheckShape {
     /// What would stop it.
     error: Option<String>,
     summary: Summary,
+    /// Of the records, those that would take part in no query.
+    withheld: u64,
     rejects: Vec<RejectShape>,
     seconds: f64,
 }
@@ -50,12 +53,17 @@ struct PlaceShape {
 /// Reads and reports. A file that would stop an import is a failure of its own kind, told after the report.
 pub(super) fn check(source: &Source<'_>, bar: ProgressBar, output: &mut Output) -> Result<(), Failure> {
     let started = Instant::now();
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    let mut withheld = 0;
     let Read {
         summary,
         tallies,
         stopped,
         ..
-    } = Reading::open(source, bar)?.records(|_| ControlFlow::Continue(()))?;
+    } = Reading::open(source, bar)?.records(|record| {
+        withheld += u64::from(record.is_withheld(today));
+        ControlFlow::Continue(())
+    })?;
     let error = stopped.map(anyhow::Error::from);
     let rejects = tallies.into_iter().flat_map(|(reason, columns)| {
         columns.into_iter().map(move |(column, tally)| RejectShape {
@@ -74,6 +82,7 @@ pub(super) fn check(source: &Source<'_>, bar: ProgressBar, output: &mut Output) 
         importable: error.is_none(),
         error: error.as_ref().map(|error| format!("{error:#}")),
         summary,
+        withheld,
         rejects: rejects.collect(),
         seconds: started.elapsed().as_secs_f64(),
     };
@@ -87,20 +96,26 @@ pub(super) fn check(source: &Source<'_>, bar: ProgressBar, output: &mut Output) 
 fn print(out: &mut dyn Write, check: &CheckShape) -> io::Result<()> {
     let summary = &check.summary;
     let read_as: Vec<&str> = summary.read_as.iter().map(String::as_str).collect();
+    let read_as = match read_as.join(", ") {
+        none if none.is_empty() => none,
+        formats => format!(" ({formats})"),
+    };
     writeln!(
         out,
-        "{} ({}): {} rows -> {} records in {:.1} s; nothing was imported",
+        "{}{read_as}: {} rows -> {} records in {:.1} s; nothing was imported",
         summary.file,
-        read_as.join(", "),
         grouped(summary.rows),
         grouped(summary.records),
         check.seconds,
     )?;
+    print_withheld(out, check.withheld)?;
     let mut kinds = table(["kind", "identifiers"]);
     for (kind, count) in &summary.identifiers {
         kinds.add_row([kind.to_string(), grouped(*count)]);
     }
-    writeln!(out, "{kinds}")?;
+    if kinds.row_count() > 0 {
+        writeln!(out, "{kinds}")?;
+    }
     print_warnings(out, summary)?;
     if !check.rejects.is_empty() {
         let mut rejects = table(["rejected because", "column", "cells", "first rows", "what to do"]);

@@ -158,13 +158,7 @@ pub(crate) fn print_import(out: &mut dyn Write, import: &ImportShape, rejects: O
         dataset.name,
         import.seconds,
     )?;
-    if dataset.withheld > 0 {
-        let withheld = grouped(dataset.withheld);
-        writeln!(
-            out,
-            "{withheld} records take part in no query: visibility class d, or expired"
-        )?;
-    }
+    print_withheld(out, dataset.withheld)?;
     let mut kinds = table(["kind", "identifiers read", "distinct items"]);
     for (kind, count) in &summary.identifiers {
         let items = dataset.items.get(kind.as_str()).copied().unwrap_or_default();
@@ -190,6 +184,18 @@ pub(crate) fn print_import(out: &mut dyn Write, import: &ImportShape, rejects: O
         (Some(path), _) => writeln!(out, "  all of them are in {}", path.display()),
         (None, 0) => Ok(()),
         (None, more) => writeln!(out, "  and {} more; --rejects FILE lists all", grouped(more)),
+    }
+}
+
+pub(super) fn print_withheld(out: &mut dyn Write, withheld: u64) -> io::Result<()> {
+    match withheld {
+        0 => Ok(()),
+        1 => writeln!(out, "1 record takes part in no query: visibility class d, or expired"),
+        more => writeln!(
+            out,
+            "{} records take part in no query: visibility class d, or expired",
+            grouped(more)
+        ),
     }
 }
 

@@ -108,6 +108,7 @@ impl Reading {
 
     /// Reads every row of every file and hands over the records, until `each` has enough or a file cannot be read on.
     pub(super) fn records(mut self, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<Read, Failure> {
+        let mut is_read = true;
         for input in std::mem::take(&mut self.inputs) {
             let name = input.name();
             let mut import = match input.import(&self.mapping) {
@@ -141,8 +142,16 @@ impl Reading {
             self.progress.end_file(&import);
             self.read.summary.merge(import.summary());
             if going.is_break() || self.read.stopped.is_some() {
+                is_read = false;
                 break;
             }
+        }
+        let summary = &self.read.summary;
+        if is_read && summary.records == 0 && self.read.stopped.is_none() {
+            self.read.stopped = Some(ImportError::NoRecords {
+                file: summary.file.clone(),
+                rows: summary.rows,
+            });
         }
         if let Some(rejects) = &mut self.rejects {
             rejects.flush().map_err(Failure::internal)?;

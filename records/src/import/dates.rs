@@ -63,17 +63,29 @@ impl DateColumn {
         }
     }
 
-    /// Judges the column once all of it was read.
-    pub(crate) fn check(&self) -> Result<(), Fault> {
+    /// Judges the column once all of it was read, in the file's order.
+    pub(crate) fn check(&self, order: DateOrder) -> Result<(), Fault> {
         let (day_first, month_first) = (&self.day_first, &self.month_first);
-        let fewer = day_first.dates.min(month_first.dates);
-        if 100 * fewer <= SLIPS_PER_HUNDRED * (day_first.dates + month_first.dates) {
+        let (own, slips) = match order {
+            DateOrder::Mdy => (month_first, day_first),
+            DateOrder::Dmy | DateOrder::Ymd => (day_first, month_first),
+        };
+        if 100 * slips.dates <= SLIPS_PER_HUNDRED * (own.dates + slips.dates) {
             return Ok(());
         }
-        Err(Fault::MixedDates {
-            column: self.column.name.clone(),
-            day_first: day_first.first_row,
-            month_first: month_first.first_row,
+        let column = self.column.name.clone();
+        // the dates that fit both orders would be read in the wrong one
+        Err(match own.dates {
+            0 => Fault::OtherOrder {
+                column,
+                dates: slips.dates,
+                row: slips.first_row,
+            },
+            _ => Fault::MixedDates {
+                column,
+                day_first: day_first.first_row,
+                month_first: month_first.first_row,
+            },
         })
     }
 }

@@ -147,6 +147,31 @@ pub enum ImportError {
         /// The first row whose month stands in front.
         month_first: u64,
     },
+    /// A column of dates that only fits the order that the mapping does not say.
+    #[error(
+        "{file}, column {column:?}: {dates} dates only fit the other order of day and month, row {row} the first of them, and none \
+         only the order of the mapping: set `dates` to the other"
+    )]
+    OtherOrder {
+        /// The file's name.
+        file: String,
+        /// The column.
+        column: String,
+        /// How many dates.
+        dates: u64,
+        /// The first row.
+        row: u64,
+    },
+    /// Rows, or none, but no record: an import would leave nothing of a dataset.
+    #[error(
+        "{file}: none of its {rows} rows makes a record, so an import would leave the dataset empty: check file and mapping"
+    )]
+    NoRecords {
+        /// The file's name.
+        file: String,
+        /// Rows that were read.
+        rows: u64,
+    },
     /// A first row that is data: the names of columns are not known.
     #[error("{file}: its first line looks like data: a header line is needed")]
     NoHeader {
@@ -314,6 +339,11 @@ pub(crate) enum Fault {
         day_first: u64,
         month_first: u64,
     },
+    OtherOrder {
+        column: String,
+        dates: u64,
+        row: u64,
+    },
     RowTooLong {
         row: u64,
     },
@@ -353,6 +383,12 @@ impl Fault {
                 column,
                 day_first,
                 month_first,
+            },
+            Self::OtherOrder { column, dates, row } => ImportError::OtherOrder {
+                file,
+                column,
+                dates,
+                row,
             },
             Self::RowTooLong { row } => ImportError::RowTooLong { file, row },
             Self::TooManyColumns { row } => ImportError::TooManyColumns { file, row },

@@ -202,9 +202,10 @@ impl Plan {
 
     /// Judges what only the whole file shows.
     pub(crate) fn check(&self) -> Result<(), Fault> {
+        let order = self.rules.hints.dates;
         let mut dates = [&self.observed, &self.expires].into_iter().flatten();
-        dates.try_for_each(DateColumn::check)?;
-        self.persons.iter().try_for_each(Person::check)
+        dates.try_for_each(|dates| dates.check(order))?;
+        self.persons.iter().try_for_each(|person| person.check(order))
     }
 
     /// Counts what may be wrong with a cell although it can be read.

@@ -62,6 +62,10 @@ pub(crate) fn url(raw: &str) -> Result<Zeroizing<String>, Rejection> {
     let port = url.port().filter(|port| !matches!(port, 80 | 443));
     let host = match url.host() {
         Some(Host::Domain(name)) => Zeroizing::new(domain(name).ok_or(Rejection::UrlNotValid)?.to_owned()),
+        // the URL Standard takes any number for an address: 33 for 0.0.0.33
+        Some(Host::Ipv4(address)) if !raw.contains(&*Zeroizing::new(address.to_string())) => {
+            return Err(Rejection::UrlNotValid);
+        }
         Some(address) => Zeroizing::new(address.to_string()),
         None => return Err(Rejection::UrlNotValid),
     };

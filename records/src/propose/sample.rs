@@ -96,20 +96,11 @@ impl Column {
 }
 
 /// How a column's dates can be read.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dates {
     pub(super) year_first: usize,
     pub(super) day_first: usize,
     pub(super) month_first: usize,
     /// Day and month could be swapped.
     pub(super) either: usize,
-}
-
-impl std::ops::AddAssign for Dates {
-    fn add_assign(&mut self, more: Self) {
-        self.year_first += more.year_first;
-        self.day_first += more.day_first;
-        self.month_first += more.month_first;
-        self.either += more.either;
-    }
 }

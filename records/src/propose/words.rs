@@ -1,6 +1,6 @@
 //! What columns are called, in Dutch, English, German and French.
 
-use crate::kind::Role;
+use crate::kind::{Platform, Role};
 
 /// What a column's name says that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,8 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Kind("plate"), &["kenteken", "plate", "=vehicle", "=registration", "kennzeichen", "immatriculation"]),
     (Meaning::Kind("wallet"), &["wallet", "bitcoin", "crypto", "portefeuille"]),
     (Meaning::Kind("ip"), &["=ip", "ipadres", "ipaddress", "ipadresse"]),
+    (Meaning::Kind("handle"), &["handle", "username", "gebruikersnaam", "benutzername", "telegram", "insta", "facebook", "tiktok", "snapchat", "twitter"]),
     (Meaning::Kind("url"), &["=url", "website", "webseite", "weblink", "siteweb"]),
-    (Meaning::Kind("handle"), &["handle", "username", "gebruikersnaam", "benutzername", "telegram", "instagram", "facebook", "tiktok", "snapchat"]),
     (Meaning::Kind("national"), &["nationalid", "nationalnumber", "personalnumber", "personnummer", "rijksregister", "pesel"]),
     (Meaning::Kind("company"), &["kvk", "companynumber", "handelsregister", "siren", "siret"]),
     (Meaning::Kind("document"), &["document", "paspoort", "passport", "reisepass", "ausweis", "passeport", "idkaart", "=idcard", "carteidentite"]),
@@ -116,6 +116,18 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
         .iter()
         .find(|(_, patterns)| patterns.iter().any(fits))
         .map(|(meaning, _)| *meaning)
+}
+
+/// The platform that a column is called after.
+pub(super) fn platform(name: &str) -> Option<Platform> {
+    let folded = any_ascii::any_ascii(name).to_ascii_lowercase();
+    let own = [("insta", Platform::Instagram), ("twitter", Platform::X)];
+    // the shorter ones are parts of other words
+    let all = Platform::ALL.iter().map(|one| (one.as_str(), *one));
+    all.filter(|(word, _)| word.len() > 2)
+        .chain(own)
+        .find(|(word, _)| folded.contains(word))
+        .map(|(_, platform)| platform)
 }
 
 /// The role that a word stands for; none for a word that an agency made for itself.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::{Column, Draft, Rules};
+use crate::date::DateOrder;
 use crate::identifier::Identifier;
 use crate::import::dates::DateColumn;
 use crate::import::error::Fault;
@@ -53,9 +54,9 @@ impl Person {
         })
     }
 
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(super) fn check(&self, order: DateOrder) -> Result<(), Fault> {
         match &self.birth {
-            Some(Birth::Date(dates)) => dates.check(),
+            Some(Birth::Date(dates)) => dates.check(order),
             _ => Ok(()),
         }
     }
