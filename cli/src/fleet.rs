@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    pki::{self, Authority, Issue, Subject},
+    pki::{Authority, Issue, Subject},
     settings::Settings,
 };
 
@@ -213,7 +213,7 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
             user,
         )?;
     }
-    pki::write_data_key(&directory.join("data.key"))?;
+    crate::files::write_data_key(&directory.join("data.key"))?;
     let agency = Agency {
         name: name.to_owned(),
         id,

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -11,10 +10,12 @@ use clap::builder::NonEmptyStringValueParser;
 use overlap_proto::pb::operator as pb;
 use serde::Serialize;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use crate::{
     client::{self, Client, Failure},
-    output::{Output, grouped, table},
+    files::{self, NewFile},
+    output::{Output, grouped, no_formula, table},
     settings::Settings,
 };
 
@@ -180,34 +181,28 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
 
 /// Writes one file per origin: all of them new, or none.
 fn export(found: &[FoundShape], to: &Path) -> Result<Vec<FileShape>, Failure> {
-    let cannot =
-        |path: &Path, error: &dyn std::fmt::Display| Failure::usage(anyhow::anyhow!("{}: {error}", path.display()));
     let mut by_origin: BTreeMap<Option<&str>, Vec<&FoundShape>> = BTreeMap::new();
     for one in found {
         by_origin.entry(one.origin.as_deref()).or_default().push(one);
     }
     let mut taken = BTreeSet::new();
-    let planned: Vec<(PathBuf, Option<&str>, Vec<&FoundShape>)> = by_origin
-        .into_iter()
-        .map(|(origin, hits)| (to.join(file_name(origin, &mut taken)), origin, hits))
+    let mut planned = Vec::new();
+    for (origin, hits) in by_origin {
+        let path = to.join(file_name(origin, &mut taken));
+        let content = Zeroizing::new(content(&hits).map_err(Failure::internal)?);
+        planned.push((path, origin, hits.len() as u64, content));
+    }
+    let new: Vec<NewFile<'_>> = planned
+        .iter()
+        .map(|(path, _, _, content)| NewFile::secret(path.clone(), content))
         .collect();
-    if let Some((there, ..)) = planned.iter().find(|(path, ..)| path.exists()) {
-        return Err(cannot(there, &"is there already; give a new directory"));
-    }
-    fs::create_dir_all(to).map_err(|error| cannot(to, &error))?;
-    for (at, (path, _, hits)) in planned.iter().enumerate() {
-        if let Err(error) = write(path, hits) {
-            // a part of them would be taken for all
-            for (written, ..) in planned.iter().take(at + 1) {
-                let _ = fs::remove_file(written);
-            }
-            return Err(cannot(path, &error));
-        }
-    }
-    let files = planned.into_iter().map(|(path, origin, hits)| FileShape {
+    files::create_dir(to)
+        .and_then(|()| files::write_new(&new))
+        .map_err(Failure::usage)?;
+    let files = planned.iter().map(|(path, origin, hits, _)| FileShape {
         origin: origin.map(str::to_owned),
         file: path.display().to_string(),
-        hits: hits.len() as u64,
+        hits: *hits,
     });
     Ok(files.collect())
 }
@@ -234,12 +229,8 @@ fn file_name(origin: Option<&str>, taken: &mut BTreeSet<String>) -> String {
     format!("{name}.csv")
 }
 
-fn write(path: &Path, hits: &[&FoundShape]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = csv::Writer::from_writer(options.open(path)?);
+fn content(hits: &[&FoundShape]) -> anyhow::Result<Vec<u8>> {
+    let mut file = csv::Writer::from_writer(Vec::new());
     for hit in hits {
         let mut hit = (*hit).clone();
         let is_phone = hit.kind == "phone";
@@ -255,16 +246,9 @@ fn write(path: &Path, hits: &[&FoundShape]) -> io::Result<()> {
         if !is_phone {
             no_formula(&mut hit.identifier);
         }
-        file.serialize(&hit).map_err(io::Error::other)?;
+        file.serialize(&hit)?;
     }
-    file.flush()
-}
-
-/// A spreadsheet would read such a cell as a formula.
-fn no_formula(cell: &mut String) {
-    if cell.starts_with(['=', '+', '@', '-', '\t']) {
-        cell.insert(0, '\'');
-    }
+    Ok(file.into_inner()?)
 }
 
 #[cfg(test)]

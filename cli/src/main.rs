@@ -4,6 +4,7 @@ mod bench;
 mod client;
 mod dataset;
 mod demo;
+mod files;
 mod fleet;
 mod hits;
 mod log;

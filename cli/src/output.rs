@@ -113,6 +113,20 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// A spreadsheet would read such a cell as a formula; where it takes `;` for the delimiter, so it would what follows one.
+pub(crate) fn no_formula(cell: &mut String) {
+    let mut before = ';';
+    let mut safe = String::with_capacity(cell.len());
+    for c in cell.chars() {
+        if matches!(before, ';' | '\t') && matches!(c, '=' | '+' | '@' | '-' | '\t') {
+            safe.push('\'');
+        }
+        safe.push(c);
+        before = c;
+    }
+    *cell = safe;
+}
+
 /// A number with thin groups of three, as in 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -181,7 +181,7 @@ fn each_unit_gets_its_own_hits_back() {
     );
     // what is there is not overwritten
     let ran = world.run("politie", "analyst", &export);
-    assert!(ran.code == 2 && ran.stderr.contains("is there already"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("exists already"), "{ran:?}");
     // reading is an entry, and not for everyone
     let entry = world
         .entries("politie")

@@ -313,11 +313,7 @@ mod tests {
                 ],
             ),
             (Kind::Plate, "NL:12AB34", &[]),
-            (
-                Kind::Ip,
-                "192.168.001.010",
-                &["written as RFC 5952 has it: 192.168.1.10"],
-            ),
+            (Kind::Ip, "192.0.002.010", &["written as RFC 5952 has it: 192.0.2.10"]),
             (Kind::Phone, "=A1", &[]),
         ] {
             assert_eq!(told(kind, raw, &hints), expected, "{kind} {raw}");

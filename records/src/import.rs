@@ -30,8 +30,8 @@ pub(crate) use self::cells::{Cells, RowSource, column_name};
 pub(crate) use self::error::Fault;
 pub use self::error::{Header, ImportError, Limit, Unsupported};
 pub use self::format::{Format, UnknownFormat};
-pub use self::parquet::MAX_ROW_GROUP;
-pub use self::xlsx::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_TEXT};
+pub use self::parquet::{MAX_FOOTER, MAX_ROW_GROUP};
+pub use self::xlsx::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_RUN, MAX_XLSX_TEXT};
 
 /// Longest row in bytes, after decoding to UTF-8. An open quote runs into this instead of swallowing the file.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
@@ -45,6 +45,15 @@ pub struct Import<'a> {
     plan: Plan,
     summary: Summary,
     done: bool,
+}
+
+/// What an import of a path reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The files, in order.
+    pub read: Vec<PathBuf>,
+    /// Names of what else is in the directory.
+    pub skipped: Vec<String>,
 }
 
 impl<'a> Import<'a> {
@@ -72,40 +81,49 @@ impl<'a> Import<'a> {
     ///
     /// Those of [`Import::open`], and [`ImportError::Damaged`], [`ImportError::Limit`], [`ImportError::NoSheet`].
     pub fn open_path(path: &Path, mapping: &Mapping) -> Result<Import<'static>, ImportError> {
-        let name = path.display().to_string();
+        let name = Self::name_of(path);
         file(path, &name, mapping)
             .and_then(|(rows, format)| Import::begin(rows, format, &name, mapping))
             .map_err(|fault| fault.in_file(&name))
     }
 
     /// The files that an import of `path` reads: itself, or those in the directory whose names end in a known way, in the order
-    /// of their names. Subdirectories and hidden files are left out.
+    /// of their names; and what else is in the directory. Hidden entries do not count.
     ///
     /// # Errors
     ///
     /// - [`ImportError::Unreadable`]: there is no such file or directory, or it cannot be listed.
     /// - [`ImportError::NoFiles`]: a directory without one.
-    pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
-        let name = path.display().to_string();
+    pub fn files(path: &Path) -> Result<Files, ImportError> {
+        let name = Self::name_of(path);
         let unreadable = |error| Fault::Io(error).in_file(&name);
+        let (mut read, mut skipped) = (Vec::new(), Vec::new());
         if !fs::metadata(path).map_err(unreadable)?.is_dir() {
-            return Ok(vec![path.to_owned()]);
+            read.push(path.to_owned());
+            return Ok(Files { read, skipped });
         }
-        let mut files = Vec::new();
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let file = entry.map_err(unreadable)?.path();
-            let is_hidden = file
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(['.', '~']));
-            if !is_hidden && Format::of_name(&file).is_some() && file.is_file() {
-                files.push(file);
+            let file_name = Self::name_of(Path::new(file.file_name().unwrap_or_default()));
+            if Format::of_name(&file).is_some() && file.is_file() && !file_name.starts_with(['.', '~']) {
+                read.push(file);
+            } else if !file_name.starts_with(['.', '~']) {
+                skipped.push(file_name);
             }
         }
-        files.sort_unstable();
-        match files.is_empty() {
+        read.sort_unstable();
+        skipped.sort_unstable();
+        match read.is_empty() {
             true => Err(ImportError::NoFiles { file: name }),
-            false => Ok(files),
+            false => Ok(Files { read, skipped }),
         }
+    }
+
+    /// A file's name as messages and summaries show it: without control characters, which terminals obey.
+    #[must_use]
+    pub fn name_of(path: &Path) -> String {
+        let name = path.display().to_string();
+        name.replace(char::is_control, "\u{fffd}")
     }
 
     /// What was read so far.

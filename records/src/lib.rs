@@ -54,8 +54,8 @@ pub use date::{DateOrder, parse_date};
 pub use explain::{Explanation, Step, explain};
 pub use identifier::{Hints, Identifier, MAX_CANONICAL, MAX_RAW, MatchKey};
 pub use import::{
-    Format, Header, Import, ImportError, Limit, MAX_COLUMNS, MAX_ROW_BYTES, MAX_ROW_GROUP, MAX_XLSX_BYTES,
-    MAX_XLSX_RATIO, MAX_XLSX_TEXT, Reject, RejectIn, Row, UnknownFormat, Unsupported,
+    Files, Format, Header, Import, ImportError, Limit, MAX_COLUMNS, MAX_FOOTER, MAX_ROW_BYTES, MAX_ROW_GROUP,
+    MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_RUN, MAX_XLSX_TEXT, Reject, RejectIn, Row, UnknownFormat, Unsupported,
 };
 pub use kind::{Kind, Platform, Role, UnknownKind, UnknownPlatform, UnknownRole, UnknownVisibility, Visibility};
 pub use mapping::{Mapping, MappingError, MixedDates};
@@ -67,3 +67,17 @@ pub use record::{MAX_IDENTIFIERS_PER_RECORD, MAX_REFERENCE, Record, RecordError}
 pub use region::{Region, UnknownRegion};
 pub use rejection::Rejection;
 pub use summary::{Summary, Warning, WarningKind};
+
+/// Reads TOML; an error tells line and key and does not show the line, since another file may have been given by mistake: somebody's data.
+fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let (lines, start) = before
+            .rsplit_once('\n')
+            .map_or((0, before), |(lines, start)| (lines.matches('\n').count() + 1, start));
+        let key = start.split_once('=').map_or("", |(key, _)| key.trim());
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let key = if is_key { format!(", `{key}`") } else { String::new() };
+        format!("line {}{key}: {}", lines + 1, error.message())
+    })
+}

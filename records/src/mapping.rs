@@ -129,7 +129,7 @@ impl Mapping {
     ///
     /// [`MappingError`] names the setting at fault.
     pub fn parse(toml: &str) -> Result<Self, MappingError> {
-        let raw: RawMapping = toml::from_str(toml)?;
+        let raw: RawMapping = crate::from_toml(toml).map_err(|message| MappingError::Toml { message })?;
         let delimiter = raw.source.delimiter.as_deref().map(delimiter).transpose()?;
         let encoding = raw.source.encoding.as_deref().map(encoding).transpose()?;
         let identifiers = raw.identifier.into_iter().map(source).collect::<Result<Vec<_>, _>>()?;

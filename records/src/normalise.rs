@@ -27,7 +27,7 @@ use crate::person::{PARTICLES, STREET_WORDS, UNKNOWN_NAMES};
 
 pub(crate) use address::{address, address_line};
 pub(crate) use bsn::bsn;
-pub(crate) use cell::{cell, visible};
+pub(crate) use cell::{cell, is_hidden, visible};
 pub(crate) use company::company;
 pub(crate) use device::{imei, imsi};
 pub(crate) use document::document;

@@ -15,7 +15,7 @@ use self::order::Order;
 use self::sample::{Column, Sample};
 use self::words::Meaning;
 use crate::identifier::Hints;
-use crate::import::{self, Format, ImportError, RowSource};
+use crate::import::{self, Format, Import, ImportError, RowSource};
 use crate::kind::{Kind, Platform};
 use crate::mapping::Mapping;
 use crate::region::Region;
@@ -58,7 +58,7 @@ impl Proposal {
     /// - [`ImportError::NoHeader`]: the first row looks like data.
     /// - [`ImportError::NothingToMap`]: no column looks like one of identifiers.
     pub fn of_path(path: &Path, ask: &Ask) -> Result<Self, ImportError> {
-        let name = path.display().to_string();
+        let name = Import::name_of(path);
         let rows = import::rows_of_path(path, &ask.mapping()).map_err(|fault| fault.in_file(&name))?;
         Self::new(rows, &name, ask)
     }

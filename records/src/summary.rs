@@ -29,6 +29,8 @@ pub struct Summary {
     pub rejected: BTreeMap<&'static str, u64>,
     /// Rows with one rejection at least, whether or not they made a record.
     pub reject_rows: u64,
+    /// Names of what else is in a directory that was read.
+    pub skipped: Vec<String>,
     /// What may be wrong with cells that were taken, per column.
     pub warnings: Vec<Warning>,
 }
@@ -91,6 +93,7 @@ impl Summary {
             rejected_total: 0,
             rejected: BTreeMap::new(),
             reject_rows: 0,
+            skipped: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -314,7 +314,14 @@ fn typed_columns_of_parquet() {
     writer.close().unwrap();
 
     let (rows, summary) = read(&path, &mapping()).unwrap();
-    assert_eq!(rejects(&rows), [(2, "mail", "nested-value"), (2, "", "no-identifier")]);
+    assert_eq!(
+        rejects(&rows),
+        [
+            (1, "mail", "nested-value"),
+            (2, "mail", "nested-value"),
+            (2, "", "no-identifier")
+        ]
+    );
     let record = rows[0].record.as_ref().unwrap();
     assert_eq!(
         (record.reference.as_str(), record.identifiers[0].canonical()),
@@ -327,6 +334,34 @@ fn typed_columns_of_parquet() {
     assert!(
         fails(&files.write("b.parquet", &whole[..whole.len() - 9]), &mapping()).contains("its footer cannot be read")
     );
+}
+
+#[test]
+fn an_index_that_is_made_to_overflow() {
+    let files = Files::new();
+    // FileMetaData { version: 1, schema: [SchemaElement; count] }, each element a group of one, in thrift's compact protocol
+    let with_index = |count: usize| {
+        let length = u32::try_from(count).unwrap();
+        let varint: Vec<u8> = [
+            length & 0x7f | 0x80,
+            (length >> 7) & 0x7f | 0x80,
+            (length >> 14) & 0x7f | 0x80,
+            length >> 21,
+        ]
+        .iter()
+        .map(|byte| u8::try_from(*byte).unwrap())
+        .collect();
+        let mut index = vec![0x15, 0x02, 0x19, 0xfc];
+        index.extend(varint);
+        index.extend([0x48, 0x00, 0x15, 0x02, 0x00].repeat(count));
+        index.extend([0x16, 0x00, 0x19, 0x0c, 0x00]);
+        let size = u32::try_from(index.len()).unwrap().to_le_bytes();
+        [b"PAR1".as_slice(), &index, &size, b"PAR1"].concat()
+    };
+    let error = fails(&files.write("deep.parquet", with_index(800_000)), &mapping());
+    assert!(error.contains("its footer cannot be read"), "{error}");
+    let error = fails(&files.write("large.parquet", with_index(900_000)), &mapping());
+    assert!(error.contains("has an index of more than 4 MiB"), "{error}");
 }
 
 #[test]
@@ -424,7 +459,8 @@ fn directories() {
     files.write("~$c.xlsx", "in use");
     files.write("readme.md", "no data");
     fs::create_dir(files.path("d.csv")).unwrap();
-    let paths = Import::files(files.0.path()).unwrap();
+    let overlap_records::Files { read: paths, skipped } = Import::files(files.0.path()).unwrap();
+    assert_eq!(skipped, ["d.csv", "readme.md"]);
     let mut summary = Summary::new("all".into());
     let mut found = Vec::new();
     for path in &paths {
@@ -435,7 +471,7 @@ fn directories() {
     assert_eq!(found, ["A", "B", "C"]);
     assert_eq!((summary.rows, summary.records, summary.file.as_str()), (3, 3, "all"));
     assert!(summary.read_as.iter().eq(["csv utf-8", "jsonl utf-8", "xlsx"]));
-    assert_eq!(Import::files(&files.path("b.csv")).unwrap(), [files.path("b.csv")]);
+    assert_eq!(Import::files(&files.path("b.csv")).unwrap().read, [files.path("b.csv")]);
     let empty = Import::files(&files.path("d.csv")).unwrap_err().to_string();
     assert!(empty.contains("no file in this directory ends in .csv"), "{empty}");
     assert!(Import::files(&files.path("nowhere")).is_err());

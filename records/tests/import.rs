@@ -193,7 +193,7 @@ fn summary_counts() {
     assert_eq!(
         serde_json::to_string(&summary).unwrap(),
         "{\"file\":\"cases.csv\",\"read_as\":[\"csv utf-8\"],\"rows\":4,\"records\":2,\"identifiers_total\":2,\"identifiers\":{\"phone\":2},\
-         \"rejected_total\":3,\"rejected\":{\"no-identifier\":1,\"phone-not-valid\":1,\"reference-missing\":1},\"reject_rows\":2,\"warnings\":[]}"
+         \"rejected_total\":3,\"rejected\":{\"no-identifier\":1,\"phone-not-valid\":1,\"reference-missing\":1},\"reject_rows\":2,\"skipped\":[],\"warnings\":[]}"
     );
 }
 
@@ -334,6 +334,60 @@ fn broken_rows() {
     assert!(fails(b"zaaknr;telefoon\nZ1\n", MAPPING).contains("row 2: 1 fields where the header has 2"));
     assert!(fails(b"zaaknr;telefoon\nZ1;06\x0012345678\n", MAPPING).contains("row 2: not a text file"));
     assert!(fails(b"PK\x03\x04\x14\x00\x06\x00\x08\x00", MAPPING).contains("cannot be read from a stream"));
+}
+
+#[test]
+fn quotes_that_swallow_rows() {
+    let rows = "Z2;0612345679;x;;\nZ3;0612345670;y;;\n";
+    for (file, row) in [
+        (
+            format!("zaaknr;telefoon;opm;team;datum\nZ1;0612345678;\"Kleine Jan;;\n{rows}"),
+            2,
+        ),
+        (
+            format!(
+                "zaaknr;telefoon;opm;team;datum\nZ1;0612345678;\"Kleine Jan;;\n{rows}Z4;0612345671;Grote\" Jan;;\n"
+            ),
+            2,
+        ),
+        (
+            format!("zaaknr;telefoon;opm;team;datum\nZ1;\"0612345678;x;;\n{rows}Z4;0612345671\";x;;\n"),
+            2,
+        ),
+        (
+            "zaaknr;telefoon;opm;team;datum\nZ1;0612345678;x;;\nZ2;0612345679;\"".to_owned(),
+            3,
+        ),
+    ] {
+        let error = fails(file.as_bytes(), MAPPING);
+        assert!(
+            error.contains(&format!("row {row}: a quote is left open")),
+            "{file}: {error}"
+        );
+    }
+    // what quotes are for
+    for file in [
+        "zaaknr;telefoon;opm\nZ1;0612345678;\"Kleine\nJan; \"\"de; Korte\"\"\"",
+        "zaaknr;telefoon;opm\nZ1;0612345678;\"x\ny\nz\"\n",
+        "zaaknr;telefoon\nZ1;\"0612345678\"",
+        "zaaknr;telefoon\nZ1;0612345678",
+    ] {
+        let import = Import::open(file.as_bytes(), "a.csv", &Mapping::parse(MAPPING).unwrap()).unwrap();
+        assert_eq!(
+            import.filter(|row| row.as_ref().unwrap().record.is_some()).count(),
+            1,
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn one_broken_byte_does_not_make_a_file_another_encoding() {
+    let mut file = "zaaknr;telefoon;naam\nZ1;0612345678;José Muñoz\nZ2;0612345679;"
+        .as_bytes()
+        .to_vec();
+    file.extend(b"Ren\xc3\n");
+    assert!(fails(&file, MAPPING).contains("row 3: not valid UTF-8"));
 }
 
 #[test]

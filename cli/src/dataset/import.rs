@@ -200,6 +200,13 @@ pub(super) fn print_withheld(out: &mut dyn Write, withheld: u64) -> io::Result<(
 }
 
 pub(super) fn print_warnings(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    if !summary.skipped.is_empty() {
+        writeln!(
+            out,
+            "warning: not read, since their names do not end as exports do: {}",
+            summary.skipped.join(", ")
+        )?;
+    }
     for warning in &summary.warnings {
         writeln!(out, "warning: {warning}")?;
     }

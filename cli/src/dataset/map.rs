@@ -47,7 +47,7 @@ pub(super) fn map(args: Args, output: &mut Output) -> Result<(), Failure> {
     let proposal = if args.file.to_str() == Some("-") {
         Proposal::of_reader(io::stdin(), "standard input", &ask)
     } else {
-        Import::files(&args.file).and_then(|files| Proposal::of_path(files.first().unwrap_or(&args.file), &ask))
+        Import::files(&args.file).and_then(|files| Proposal::of_path(files.read.first().unwrap_or(&args.file), &ask))
     };
     let Proposal { toml, notes } = proposal.map_err(Failure::usage)?;
     if let Some(out) = &args.out {

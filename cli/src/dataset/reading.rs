@@ -3,16 +3,19 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use overlap_records::{Format, Import, ImportError, Mapping, Record, Reject, Rejection, Summary};
+use overlap_records::{Files, Format, Import, ImportError, Mapping, Record, Reject, Rejection, Summary};
 
-use crate::{client::Failure, output::grouped};
+use crate::{
+    client::Failure,
+    output::{grouped, no_formula},
+};
 
 /// Where an import comes from.
 pub(crate) struct Source<'a> {
@@ -47,7 +50,7 @@ pub(super) struct Tally {
 pub(super) struct Reading {
     mapping: Mapping,
     inputs: Vec<Input>,
-    rejects: Option<BufWriter<File>>,
+    rejects: Option<csv::Writer<File>>,
     progress: Progress,
     read: Read,
 }
@@ -78,17 +81,19 @@ impl Reading {
             mapping = mapping.with_format(format);
         }
         let name = name(source.file);
-        let inputs = inputs(source.file)?;
+        let (inputs, skipped) = inputs(source.file)?;
         let rejects = match source.rejects {
             None => None,
             Some(path) => {
-                let mut read = inputs.iter().filter_map(Input::path).chain([source.mapping]);
+                let read = inputs.iter().filter_map(Input::path).chain([source.mapping]);
+                let mut read = read.chain(source.profile);
                 if read.any(|file| is_same(path, file)) {
                     let what = "--rejects would overwrite what is read; give another file";
                     return Err(cannot(path, &what));
                 }
-                let mut file = BufWriter::new(File::create(path).map_err(|error| cannot(path, &error))?);
-                writeln!(file, "row,column,reason,file").map_err(|error| cannot(path, &error))?;
+                let mut file = csv::Writer::from_writer(File::create(path).map_err(|error| cannot(path, &error))?);
+                file.write_record(["row", "column", "reason", "file"])
+                    .map_err(|error| cannot(path, &error))?;
                 Some(file)
             }
         };
@@ -98,7 +103,10 @@ impl Reading {
             inputs,
             rejects,
             read: Read {
-                summary: Summary::new(name),
+                summary: Summary {
+                    skipped,
+                    ..Summary::new(name)
+                },
                 first_rejects: Vec::new(),
                 tallies: BTreeMap::new(),
                 stopped: None,
@@ -178,8 +186,12 @@ impl Reading {
         match &mut self.rejects {
             None => Ok(()),
             Some(list) => {
-                let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-                writeln!(list, "{row},{},{},{}", quoted(column), reason.code(), quoted(file))
+                let (mut column, mut file) = (column.clone(), file.to_owned());
+                no_formula(&mut column);
+                no_formula(&mut file);
+                let row = row.to_string();
+                list.write_record([row.as_str(), &column, reason.code(), &file])
+                    .map_err(io::Error::from)
             }
         }
     }
@@ -247,16 +259,17 @@ impl Progress {
 fn name(file: &Path) -> String {
     match file.to_str() {
         Some("-") => "standard input".to_owned(),
-        _ => file.display().to_string(),
+        _ => Import::name_of(file),
     }
 }
 
-fn inputs(file: &Path) -> Result<Vec<Input>, Failure> {
+/// What is read, and the names of what is not.
+fn inputs(file: &Path) -> Result<(Vec<Input>, Vec<String>), Failure> {
     if file.to_str() == Some("-") {
-        return Ok(vec![Input::Stdin]);
+        return Ok((vec![Input::Stdin], Vec::new()));
     }
-    let files = Import::files(file).map_err(Failure::usage)?;
-    Ok(files.into_iter().map(Input::File).collect())
+    let Files { read, skipped } = Import::files(file).map_err(Failure::usage)?;
+    Ok((read.into_iter().map(Input::File).collect(), skipped))
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

@@ -13,8 +13,8 @@ use time::{Duration, OffsetDateTime};
 
 use super::certificate::{self, Details, rfc3339};
 use super::crl::{self, Revocations};
-use super::files::{self, NewFile};
 use super::request::{CLOCK_SKEW, Issue};
+use crate::files::{self, NewFile};
 
 /// The authority's certificate, which the relying side trusts.
 const CERTIFICATE: &str = "ca.pem";

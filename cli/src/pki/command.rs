@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 
 use super::authority::{CRL_DAYS, after};
 use super::certificate::rfc3339;
-use super::{Authority, Details, Issue, Issued, Subject, thumbprint, write_data_key};
+use super::{Authority, Details, Issue, Issued, Subject, thumbprint};
+use crate::files::write_data_key;
 
 /// Longest validity of a certificate, and of an authority.
 const DAYS_MAX: i64 = 7300;

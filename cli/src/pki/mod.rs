@@ -9,14 +9,12 @@
 pub(crate) use authority::{Authority, Issued};
 pub(crate) use certificate::{Details, thumbprint};
 pub(crate) use command::{PkiCommand, run};
-pub(crate) use files::write_data_key;
 pub(crate) use request::{Issue, Subject};
 
 mod authority;
 mod certificate;
 mod command;
 mod crl;
-mod files;
 mod request;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::error::Fault;
 use super::{MAX_COLUMNS, MAX_ROW_BYTES};
+use crate::normalise::is_hidden;
 use crate::rejection::Rejection;
 
 /// Where rows come from.
@@ -197,11 +198,6 @@ pub(crate) fn column_name(raw: &str) -> String {
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .collect();
     visible.trim().to_owned()
-}
-
-fn is_hidden(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

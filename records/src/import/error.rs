@@ -85,6 +85,16 @@ pub enum ImportError {
         /// The line on which the row starts.
         row: u64,
     },
+    /// A quote that is never closed, or closed in a later row.
+    #[error(
+        "{file} row {row}: a quote is left open and takes the next rows into one cell: close it, or write it twice inside quotes"
+    )]
+    OpenQuote {
+        /// The file's name.
+        file: String,
+        /// The line on which the row starts.
+        row: u64,
+    },
     /// A kind of file that is not read, or not in this way.
     #[error("{file}: {reason}")]
     Unsupported {
@@ -227,8 +237,8 @@ pub enum Unsupported {
     /// One array around all.
     #[error("a JSON array: export it as JSON Lines, one object per line without brackets or commas between")]
     JsonArray,
-    /// Brotli or LZO.
-    #[error("a Parquet file in a compression that is not read: write it with Snappy, Zstandard, gzip, LZ4 or none")]
+    /// Brotli or LZO, or gzip or the older LZ4, of which the library does not bound what they unpack to.
+    #[error("a Parquet file in a compression that is not read: write it with Snappy, Zstandard, LZ4_RAW or none")]
     Codec,
     /// Encrypted footer or columns.
     #[error("an encrypted Parquet file: write it without encryption")]
@@ -251,6 +261,12 @@ pub enum Limit {
         crate::MAX_XLSX_RATIO
     )]
     Ratio,
+    /// Of what stands between two tags.
+    #[error("has a text of more than {} MiB: no cell holds that much", crate::MAX_XLSX_RUN >> 20)]
+    Run,
+    /// Of a Parquet file's index.
+    #[error("has an index of more than {} MiB: write it with larger row groups", crate::MAX_FOOTER >> 20)]
+    Footer,
     /// Of a row group.
     #[error("has row groups of more than {} MiB: write it with smaller ones", crate::MAX_ROW_GROUP >> 20)]
     RowGroup,
@@ -347,6 +363,9 @@ pub(crate) enum Fault {
     RowTooLong {
         row: u64,
     },
+    OpenQuote {
+        row: u64,
+    },
     TooManyColumns {
         row: u64,
     },
@@ -391,6 +410,7 @@ impl Fault {
                 row,
             },
             Self::RowTooLong { row } => ImportError::RowTooLong { file, row },
+            Self::OpenQuote { row } => ImportError::OpenQuote { file, row },
             Self::TooManyColumns { row } => ImportError::TooManyColumns { file, row },
         }
     }

@@ -52,9 +52,10 @@ impl<F: Into<Fault>> From<F> for Halt {
 }
 
 impl Feed {
-    /// Starts reading; `read` hands over all rows, the header first.
+    /// Starts reading on a thread with a stack of so many bytes; `read` hands over all rows, the header first.
     pub(crate) fn start(
         format: Format,
+        stack: usize,
         read: impl FnOnce(&mut Sink) -> Result<(), Halt> + Send + 'static,
     ) -> io::Result<Self> {
         let (to, batches) = sync_channel(AHEAD);
@@ -65,15 +66,18 @@ impl Feed {
             bytes: 0,
             progress: Arc::clone(&progress),
         };
-        let reader = thread::Builder::new().name(format!("import-{format}")).spawn(move || {
-            let read = read(&mut sink);
-            // what was read before a fault is told before it
-            let _ = sink.flush();
-            match read {
-                Err(Halt::Fault(fault)) => Err(fault),
-                Ok(()) | Err(Halt::Stopped) => Ok(()),
-            }
-        })?;
+        let reader = thread::Builder::new()
+            .name(format!("import-{format}"))
+            .stack_size(stack)
+            .spawn(move || {
+                let read = read(&mut sink);
+                // what was read before a fault is told before it
+                let _ = sink.flush();
+                match read {
+                    Err(Halt::Fault(fault)) => Err(fault),
+                    Ok(()) | Err(Halt::Stopped) => Ok(()),
+                }
+            })?;
         Ok(Self {
             format,
             batches,

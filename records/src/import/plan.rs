@@ -169,11 +169,11 @@ impl Plan {
         let role = self.role(&mut draft);
         let visibility = self.visibility(&mut draft);
         let origin = self.origin(&mut draft);
-        let observed = date(&mut self.observed, self.rules, &mut draft);
-        let before = draft.rejects.len();
+        let observed = date(&mut self.observed, self.rules, &mut draft).unwrap_or_default();
         let expires = date(&mut self.expires, self.rules, &mut draft);
         // a record whose end is unknown would be held for ever
-        draft.is_usable &= draft.rejects.len() == before;
+        draft.is_usable &= expires.is_some();
+        let expires = expires.unwrap_or_default();
 
         let mut identifiers = Vec::new();
         for field in &self.fields {
@@ -368,16 +368,19 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn date(column: &mut Option<DateColumn>, rules: Rules, draft: &mut Draft<'_>) -> Option<Date> {
-    let dates = column.as_mut()?;
-    let text = draft.cell(&dates.column).unwrap_or_default();
+/// The date of a column, if there are both; none, and a reject, if it cannot be read.
+fn date(column: &mut Option<DateColumn>, rules: Rules, draft: &mut Draft<'_>) -> Option<Option<Date>> {
+    let Some(dates) = column.as_mut() else {
+        return Some(None);
+    };
+    let text = draft.cell(&dates.column)?;
     if text.is_empty() {
-        return None;
+        return Some(None);
     }
     let order = rules.hints.dates;
     let settled = dates.settle(text, draft.cells.line(), order, rules.mixed_dates);
     let date = settled.and_then(|text| parse_date(&text, order));
-    draft.keep(&dates.column, date)
+    draft.keep(&dates.column, date).map(Some)
 }
 
 /// A header's names, as people see them.

@@ -18,6 +18,7 @@ const DELIMITERS: [u8; 4] = [b';', b',', b'\t', b'|'];
 pub(crate) struct Rows<R> {
     source: Source<R>,
     csv: csv_core::Reader,
+    delimiter: char,
     input: Zeroizing<Vec<u8>>,
     input_at: usize,
     input_len: usize,
@@ -38,6 +39,7 @@ impl<R: Read> Rows<R> {
         let mut rows = Self {
             source,
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            delimiter: char::from(delimiter),
             input: Zeroizing::new(vec![0; CHUNK]),
             input_at: 0,
             input_len: 0,
@@ -91,20 +93,25 @@ impl<R: Read + Send> RowSource for Rows<R> {
     fn next(&mut self) -> Result<Option<Cells<'_>>, Fault> {
         self.skip_while(|byte| matches!(byte, b'\r' | b'\n'))?;
         let row = self.line;
-        let (mut text_len, mut fields) = (0, 0);
+        let (mut text_len, mut fields, mut is_begun) = (0, 0, false);
         loop {
             self.fill()?;
+            let input = self.input.get(self.input_at..self.input_len).unwrap_or_default();
+            // a last line without its end; the parser alone would take an open quote for a whole field
+            let is_last = input.is_empty() && is_begun;
             let (result, read, written, ended) = self.csv.read_record(
-                self.input.get(self.input_at..self.input_len).unwrap_or_default(),
+                if is_last { b"\n" } else { input },
                 self.text.get_mut(text_len..).unwrap_or_default(),
                 self.ends.get_mut(fields..).unwrap_or_default(),
             );
-            if self.consume(read) {
+            is_begun |= read > 0;
+            if !is_last && self.consume(read) {
                 return Err(Fault::NotText { row });
             }
             text_len += written;
             fields += ended;
             match result {
+                ReadRecordResult::InputEmpty if is_last => return Err(Fault::OpenQuote { row }),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => return Err(Fault::RowTooLong { row }),
                 ReadRecordResult::OutputEndsFull => return Err(Fault::TooManyColumns { row }),
@@ -125,12 +132,16 @@ impl<R: Read + Send> RowSource for Rows<R> {
         if !ends.iter().all(|end| text.is_char_boundary(*end)) {
             return Err(not_valid);
         }
-        Ok(Some(Cells {
+        let cells = Cells {
             line: row,
             text,
             ends,
             marks: &[],
-        }))
+        };
+        if text.contains('\n') && cells.iter().any(|cell| holds_rows(cell, self.delimiter, fields)) {
+            return Err(Fault::OpenQuote { row });
+        }
+        Ok(Some(cells))
     }
 
     fn bytes_read(&self) -> u64 {
@@ -140,6 +151,14 @@ impl<R: Read + Send> RowSource for Rows<R> {
     fn encoding(&self) -> Option<&'static str> {
         Some(self.source.encoding())
     }
+}
+
+/// Whether a cell has swallowed whole rows: a stray quote in one row, and another in the same column of a later one, leave a row of
+/// the right width, and with each line end in the cell the delimiters of one row.
+fn holds_rows(cell: &str, delimiter: char, width: usize) -> bool {
+    let lines = cell.matches('\n').count();
+    // free text has a few delimiters too
+    lines > 0 && width > 4 && cell.matches(delimiter).count() == lines * (width - 1)
 }
 
 /// The delimiter of a first line `sep=;`, which Excel writes and reads.

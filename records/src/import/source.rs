@@ -165,6 +165,8 @@ fn detect(head: &[u8], region: Region) -> &'static Encoding {
         Ok(_) => UTF_8,
         // the last character is cut by the end of the sample
         Err(error) if error.error_len().is_none() && head.len() == HEAD => UTF_8,
+        // UTF-8 with a broken byte in it: the row that has it is told, rather than all others misread
+        Err(_) if is_mostly_utf8(head) => UTF_8,
         Err(_) => {
             let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
             detector.feed(head, head.len() < HEAD);
@@ -175,4 +177,14 @@ fn detect(head: &[u8], region: Region) -> &'static Encoding {
             detector.guess(Some(domain.as_bytes()), Utf8Detection::Deny)
         }
     }
+}
+
+/// More whole characters of several bytes than broken ones: in other encodings such sequences are rare.
+fn is_mostly_utf8(head: &[u8]) -> bool {
+    let (mut whole, mut broken) = (0, 0);
+    for chunk in head.utf8_chunks() {
+        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    whole > broken
 }

@@ -17,11 +17,14 @@ use super::format::Format;
 use crate::rejection::Rejection;
 
 pub(crate) use archive::contains;
-pub use archive::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_TEXT};
+pub use archive::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_RUN, MAX_XLSX_TEXT};
+
+/// As a thread has it by default.
+const STACK: usize = 2 << 20;
 
 /// Opens a sheet, the first unless one is named.
 pub(crate) fn open(file: File, sheet: Option<String>) -> io::Result<Feed> {
-    Feed::start(Format::Xlsx, move |sink| read(file, sheet.as_deref(), sink))
+    Feed::start(Format::Xlsx, STACK, move |sink| read(file, sheet.as_deref(), sink))
 }
 
 fn read(mut file: File, sheet: Option<&str>, sink: &mut Sink) -> Result<(), Halt> {

@@ -8,8 +8,11 @@ use crate::kind::Kind;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MappingError {
     /// Not TOML, an unknown setting, or a value that a setting does not take.
-    #[error(transparent)]
-    Toml(#[from] toml::de::Error),
+    #[error("{message}")]
+    Toml {
+        /// What the parser says, with the line.
+        message: String,
+    },
     /// No `[[identifier]]`.
     #[error("the mapping has no [[identifier]]: nothing would be compared")]
     NoIdentifier,

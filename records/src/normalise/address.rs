@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::cell::whole;
 use super::text::{ascii, with_country};
 use crate::region::Region;
 use crate::rejection::Rejection;
@@ -182,7 +183,7 @@ fn number(number: &str, addition: &str) -> Result<Zeroizing<String>, Rejection> 
     let (number, addition) = (ascii(number)?, ascii(addition)?);
     let mut canonical = Zeroizing::new(String::with_capacity(8));
     let mut is_parted = false;
-    for c in number.trim_start().chars().chain([' ']).chain(addition.chars()) {
+    for c in whole(number.trim()).chars().chain([' ']).chain(addition.chars()) {
         match c.to_ascii_uppercase() {
             c @ ('0'..='9' | 'A'..='Z') => {
                 if is_parted && c.is_ascii_digit() && canonical.ends_with(|last: char| last.is_ascii_digit()) {

@@ -44,10 +44,21 @@ pub(crate) fn cell(kind: Kind, text: &str) -> Result<&str, Rejection> {
     if is_scientific(text) {
         return Err(Rejection::ScientificNotation);
     }
-    // a column of numbers with an empty cell comes out of many programs as 612345678.0
-    match text.strip_suffix(".0") {
-        Some(whole) if whole.len() >= 7 && whole.bytes().all(|b| b.is_ascii_digit()) => Ok(whole),
-        _ => Ok(text),
+    Ok(whole(text))
+}
+
+/// A whole number without its decimals: a column of numbers with an empty cell comes out of many programs as 612345678.0.
+pub(crate) fn whole(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, zeros))
+            if !whole.is_empty()
+                && whole.bytes().all(|b| b.is_ascii_digit())
+                && !zeros.is_empty()
+                && zeros.bytes().all(|b| b == b'0') =>
+        {
+            whole
+        }
+        _ => text,
     }
 }
 
@@ -87,7 +98,7 @@ fn is_odd_blank(c: char) -> bool {
 }
 
 /// Characters without width or ink: they come along when text is copied, and make equal values differ.
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
         | '\u{200b}'..='\u{200f}'   // zero-width blanks and joiners, marks of direction

@@ -74,11 +74,16 @@ pub(crate) fn imsi(raw: &str) -> Result<Zeroizing<String>, Rejection> {
 fn labelled(raw: &str, labels: &[&str]) -> Option<Zeroizing<String>> {
     let mut text = ascii(raw).ok()?;
     text.make_ascii_uppercase();
-    let text = labels
-        .iter()
-        .find_map(|label| text.strip_prefix(label))
-        .unwrap_or(&text);
-    let text = text.trim_start_matches([':', ' ', '.']);
+    let label = labels.iter().find_map(|label| text.strip_prefix(label));
+    let (text, is_labelled) = (label.unwrap_or(&text), label.is_some());
+    // IMEI1 and IMEI2 are those of a phone with two SIM cards
+    let marks = [':', ' ', '.'];
+    let text = text.trim_start_matches(marks);
+    let text = text
+        .strip_prefix(['1', '2'])
+        .filter(|rest| is_labelled && rest.starts_with(marks))
+        .unwrap_or(text)
+        .trim_start_matches(marks);
     let mut number = Zeroizing::new(String::with_capacity(16));
     for c in text.chars() {
         match c {

@@ -24,17 +24,19 @@ pub(crate) const TRACKING: &[&str] = &[
     "msclkid",
     "ref_src",
     "ref_url",
-    "si",
     "ttclid",
     "twclid",
     "wbraid",
     "yclid",
 ];
 
+/// Hosts of which `si` says who shared an address.
+const SHARED: &[&str] = &["youtube.com", "youtu.be", "spotify.com"];
+
 /// `HTTP://www.Example.NL:80/a/?utm_source=x&id=7#top` -> `https://example.nl/a?id=7`.
 ///
 /// One scheme for both, host in lower case and ASCII (IDNA); `www.`, default ports, fragments, [`TRACKING`] parameters and slashes at the
-/// end are dropped. Path and other parameters stay as they are: their case and order may count.
+/// end are dropped; fragments that start with `!` or `/` are pages and stay. Path and other parameters stay as they are: their case and order may count.
 ///
 /// # Errors
 ///
@@ -51,7 +53,7 @@ pub(crate) fn url(raw: &str) -> Result<Zeroizing<String>, Rejection> {
             Rejection::UrlNotValid
         });
     }
-    let mut url = Url::parse(&with_scheme(raw)).map_err(|_| Rejection::UrlNotValid)?;
+    let url = Url::parse(&with_scheme(raw)).map_err(|_| Rejection::UrlNotValid)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Rejection::UrlScheme);
     }
@@ -69,7 +71,6 @@ pub(crate) fn url(raw: &str) -> Result<Zeroizing<String>, Rejection> {
         Some(address) => Zeroizing::new(address.to_string()),
         None => return Err(Rejection::UrlNotValid),
     };
-    url.set_fragment(None);
     let mut canonical = Zeroizing::new(format!("https://{}", *host));
     if let Some(port) = port {
         canonical.push_str(&format!(":{port}"));
@@ -80,11 +81,15 @@ pub(crate) fn url(raw: &str) -> Result<Zeroizing<String>, Rejection> {
         .query()
         .unwrap_or_default()
         .split('&')
-        .filter(|parameter| is_kept(parameter))
+        .filter(|parameter| is_kept(parameter, &host))
     {
         canonical.push(mark);
         canonical.push_str(parameter);
         mark = '&';
+    }
+    if let Some(page) = url.fragment().filter(|fragment| fragment.starts_with(['!', '/'])) {
+        canonical.push('#');
+        canonical.push_str(page);
     }
     Ok(canonical)
 }
@@ -113,7 +118,14 @@ fn domain(name: &str) -> Option<&str> {
     (bare.contains('.') && bare.split('.').all(is_label)).then_some(bare)
 }
 
-fn is_kept(parameter: &str) -> bool {
+fn is_kept(parameter: &str, host: &str) -> bool {
     let name = parameter.split('=').next().unwrap_or(parameter);
+    let is_shared = |known: &&str| {
+        host.strip_suffix(*known)
+            .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+    };
+    if name == "si" && SHARED.iter().any(is_shared) {
+        return false;
+    }
     !parameter.is_empty() && !name.starts_with("utm_") && !TRACKING.contains(&name)
 }

@@ -9,7 +9,7 @@ pub enum ProfileError {
     /// Not TOML, or not of a profile's shape.
     #[error("the profile cannot be read: {message}")]
     Toml {
-        /// What the parser says, with line and column.
+        /// What the parser says, with the line.
         message: String,
     },
     /// A word that this build does not know.

@@ -39,9 +39,7 @@ struct RawPerson {
 }
 
 pub(super) fn parse(toml: &str) -> Result<Rules, ProfileError> {
-    let raw: RawProfile = toml::from_str(toml).map_err(|error| ProfileError::Toml {
-        message: error.to_string(),
-    })?;
+    let raw: RawProfile = crate::from_toml(toml).map_err(|message| ProfileError::Toml { message })?;
     if raw.profile.is_empty() || raw.profile.len() > 64 || !raw.profile.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(rule(
             "profile",

@@ -62,7 +62,7 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         kind: Kind::Url,
         name: "url/1",
-        rules: "WHATWG; IPv4 hosts as four decimal groups only; https for both; host lower case, IDNA, no www; default port, fragment, tracking parameters, slashes at the end dropped",
+        rules: "WHATWG; IPv4 hosts as four decimal groups only; https for both; host lower case, IDNA, no www; default port, fragment not starting with ! or /, tracking parameters (si at youtube, youtu.be, spotify), slashes at the end dropped",
     },
     Form {
         kind: Kind::Ip,

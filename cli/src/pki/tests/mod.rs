@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
 use super::*;
+use crate::files::write_data_key;
 
 mod commands;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::{Column, Draft, Rules};
-use crate::date::DateOrder;
+use crate::date::{DateOrder, parse_date};
 use crate::identifier::Identifier;
 use crate::import::dates::DateColumn;
 use crate::import::error::Fault;
@@ -74,9 +74,9 @@ impl Person {
         let given: Option<Vec<&str>> = self.given.iter().map(|column| draft.cell(column)).collect();
         let given = Zeroizing::new(given?.join(" ").trim().to_owned());
         let is_named = !(name.is_empty() && given.is_empty() && family.is_empty());
-        let born = match &mut self.birth {
-            None => Ok(Cow::Borrowed("")),
-            Some(birth) => birth.read(rules, draft)?,
+        let (born, doubt) = match &mut self.birth {
+            None => (Cow::Borrowed(""), None),
+            Some(birth) => birth.read(rules, draft),
         };
         // what only tells people apart may be missing
         let extras = [&self.sex, &self.postcode, &self.house_number, &self.street, &self.place];
@@ -96,8 +96,12 @@ impl Person {
             };
             Identifier::person(&parts, &rules.hints)
         };
-        let born = born.map(|born| Zeroizing::new(born.into_owned()));
-        let read = born.as_ref().map_err(|reason| *reason).and_then(|born| person(born));
+        let born = Zeroizing::new(born.into_owned());
+        let read = person(&born);
+        if let Some(reason) = doubt {
+            draft.reject(self.blamed(reason), reason);
+            return read.ok();
+        }
         let reason = match read {
             Ok(person) => return Some(person),
             // an address, or a birth date, is no person by itself
@@ -106,8 +110,8 @@ impl Person {
         };
         draft.reject(self.blamed(reason), reason);
         // a date that cannot be costs its wrong part, not the person
-        let born = born.ok().filter(|_| reason.is_date())?;
-        person(&salvage_birth_date(&born, rules.hints.dates)).ok()
+        let salvaged = reason.is_date().then(|| salvage_birth_date(&born, rules.hints.dates))?;
+        person(&salvaged).ok()
     }
 
     /// The column that a rejection is about.
@@ -124,22 +128,20 @@ impl Person {
 }
 
 impl Birth {
-    /// The birth date's text; none if its cell cannot be used at all.
-    fn read<'a>(&mut self, rules: Rules, draft: &mut Draft<'a>) -> Option<Result<Cow<'a, str>, Rejection>> {
+    /// The birth date's text, blank if its cell cannot be used at all; the year alone, and why, if day and month may be swapped.
+    fn read<'a>(&mut self, rules: Rules, draft: &mut Draft<'a>) -> (Cow<'a, str>, Option<Rejection>) {
         match self {
-            Self::Date(dates) => match draft.cell(&dates.column) {
-                None => None,
-                Some(text) => {
-                    let row = draft.cells.line();
-                    Some(dates.settle(text, row, rules.hints.dates, rules.mixed_dates))
+            Self::Date(dates) => {
+                let text = draft.cell(&dates.column).unwrap_or_default();
+                match dates.settle(text, draft.cells.line(), rules.hints.dates, rules.mixed_dates) {
+                    Ok(text) => (text, None),
+                    Err(reason) => (Cow::Owned(year_alone(text)), Some(reason)),
                 }
-            },
+            }
             Self::Parts(columns) => {
                 let parts = columns.each_ref().map(|column| draft.cell(column));
-                let [Some(year), Some(month), Some(day)] = parts else {
-                    return None;
-                };
-                Some(Ok(Cow::Owned(joined(year, month, day))))
+                let [year, month, day] = parts.map(Option::unwrap_or_default);
+                (Cow::Owned(joined(year, month, day)), None)
             }
         }
     }
@@ -150,6 +152,14 @@ impl Birth {
             Self::Parts([year, _, _]) => year,
         }
     }
+}
+
+/// A partial date: both orders of day and month say the same year.
+fn year_alone(text: &str) -> String {
+    let date = [DateOrder::Dmy, DateOrder::Mdy]
+        .into_iter()
+        .find_map(|order| parse_date(text, order).ok());
+    date.map(|date| format!("{:04}-00-00", date.year())).unwrap_or_default()
 }
 
 /// yyyy-mm-dd, with zeros for what is not known; nothing if that is all of it. A year of two digits stays one.

@@ -11,14 +11,20 @@ use crate::import::error::{Fault, Limit};
 /// Most bytes that a workbook's archive may unpack to. Sheets are read as they come, so this bounds time more than memory.
 pub const MAX_XLSX_BYTES: u64 = 4 << 30;
 
-/// Most bytes of texts that a workbook shares between cells; these are held in memory.
-pub const MAX_XLSX_TEXT: u64 = 512 << 20;
+/// Most bytes of a part that is no sheet, such as the texts that a workbook shares between cells; these are held in memory.
+pub const MAX_XLSX_TEXT: u64 = 256 << 20;
 
 /// How many times its size a part of an archive may unpack to, from 32 MiB on.
 pub const MAX_XLSX_RATIO: u64 = 300;
 
 /// Below this a ratio harms nobody: short sheets that repeat themselves compress very well.
 const RATIO_FROM: u64 = 32 << 20;
+
+/// Most bytes between two tags: a cell has 32,767 characters at most.
+pub const MAX_XLSX_RUN: usize = 4 << 20;
+
+/// Bytes of `<si><t/></si>`, less one.
+const SHORTEST_TEXT: u64 = 12;
 
 const CHUNK: usize = 64 * 1024;
 
@@ -40,33 +46,47 @@ pub(super) fn check(file: &mut File) -> Result<(), Fault> {
             return Err(Limit::Ratio.into());
         }
         let name = part.name().map_err(|_| damaged("its directory"))?;
-        if is_text(&name) && size > MAX_XLSX_TEXT {
+        if !is_sheet(&name) && size > MAX_XLSX_TEXT {
             return Err(Limit::Text.into());
         }
     }
     for index in 0..archive.len() {
         let part = archive.by_index(index).map_err(|_| damaged("its directory"))?;
         let name = part.name().map_err(|_| damaged("its directory"))?;
-        let (size, is_text) = (part.size(), is_text(&name));
-        drop(name);
-        unpack(part, size, is_text)?;
+        let (size, name) = (part.size(), name.to_ascii_lowercase());
+        unpack(part, size, &name)?;
     }
     Ok(())
 }
 
-fn is_text(name: &str) -> bool {
-    name.to_ascii_lowercase().ends_with("sharedstrings.xml")
+fn is_sheet(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("xl/worksheets/")
 }
 
 /// Reads a part to its end, and no further than it should be long; the checksum is verified on the way.
-fn unpack(part: impl Read, size: u64, is_text: bool) -> Result<(), Fault> {
-    let mut read = 0;
+fn unpack(part: impl Read, size: u64, name: &str) -> Result<(), Fault> {
+    let is_text = name.ends_with("sharedstrings.xml");
+    let is_markup = name.ends_with(".xml") || name.ends_with(".rels");
+    let (mut read, mut run) = (0, 0);
     let mut claims = Windows::new(part.take(size.saturating_add(1)));
     while let Some(window) = claims.next().map_err(|_| damaged("its content"))? {
         read = window.read;
         // the reader makes room for as many texts as the part says it has
-        if is_text && claimed(window.bytes).any(|count| count.is_none_or(|count| count > size)) {
+        if is_text && claimed(window.bytes).any(|count| count.is_none_or(|count| count > size / SHORTEST_TEXT)) {
             return Err(damaged("its table of texts"));
+        }
+        // the reader holds a tag, and the text up to the next one, as a whole
+        if is_markup
+            && !window
+                .fresh()
+                .split(|byte| *byte == b'<')
+                .enumerate()
+                .all(|(part, bytes)| {
+                    run = if part == 0 { run + bytes.len() } else { bytes.len() };
+                    run <= MAX_XLSX_RUN
+                })
+        {
+            return Err(Limit::Run.into());
         }
     }
     if read == size {
@@ -122,8 +142,16 @@ struct Windows<R> {
 
 struct Window<'a> {
     bytes: &'a [u8],
+    /// How many of them stood in the window before.
+    kept: usize,
     /// Bytes read so far.
     read: u64,
+}
+
+impl Window<'_> {
+    fn fresh(&self) -> &[u8] {
+        self.bytes.get(self.kept..).unwrap_or_default()
+    }
 }
 
 impl<R: Read> Windows<R> {
@@ -144,6 +172,7 @@ impl<R: Read> Windows<R> {
         self.read += more as u64;
         Ok((more > 0).then_some(Window {
             bytes: self.buffer.get(..self.len).unwrap_or_default(),
+            kept,
             read: self.read,
         }))
     }

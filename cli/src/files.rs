@@ -18,7 +18,7 @@ const DIRECTORY: u32 = 0o700;
 const DATA_KEY_BYTES: usize = 32;
 
 /// A file to create.
-pub(super) struct NewFile<'a> {
+pub(crate) struct NewFile<'a> {
     path: PathBuf,
     content: &'a [u8],
     mode: u32,
@@ -26,7 +26,7 @@ pub(super) struct NewFile<'a> {
 
 impl<'a> NewFile<'a> {
     /// A file that its owner alone reads.
-    pub(super) fn secret(path: PathBuf, content: &'a [u8]) -> Self {
+    pub(crate) fn secret(path: PathBuf, content: &'a [u8]) -> Self {
         Self {
             path,
             content,
@@ -35,7 +35,7 @@ impl<'a> NewFile<'a> {
     }
 
     /// A file that anyone may read.
-    pub(super) fn public(path: PathBuf, content: &'a [u8]) -> Self {
+    pub(crate) fn public(path: PathBuf, content: &'a [u8]) -> Self {
         Self {
             path,
             content,
@@ -59,7 +59,7 @@ impl<'a> NewFile<'a> {
 }
 
 /// Creates all files or none. An existing file is never overwritten.
-pub(super) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
+pub(crate) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
     for (done, file) in files.iter().enumerate() {
         if let Err(error) = file.write() {
             for earlier in files.iter().take(done) {
@@ -76,7 +76,7 @@ pub(super) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
 }
 
 /// Replaces a public file in one step: readers see the old content or the new, also after a crash.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -94,7 +94,7 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 /// Makes a directory, and those above it, for their owner alone; one that exists stays as it is.
-pub(super) fn create_dir(path: &Path) -> Result<()> {
+pub(crate) fn create_dir(path: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY)
@@ -103,7 +103,7 @@ pub(super) fn create_dir(path: &Path) -> Result<()> {
 }
 
 /// Reads a private key (PKCS #8, PEM) from a file that others than its owner cannot open.
-pub(super) fn read_key(path: &Path) -> Result<KeyPair> {
+pub(crate) fn read_key(path: &Path) -> Result<KeyPair> {
     let mode = fs::metadata(path)
         .with_context(|| format!("cannot read {}", path.display()))?
         .permissions()
@@ -122,7 +122,7 @@ pub(super) fn read_key(path: &Path) -> Result<KeyPair> {
 }
 
 /// A private key as PEM, wiped after use.
-pub(super) fn key_pem(key: &KeyPair) -> Zeroizing<String> {
+pub(crate) fn key_pem(key: &KeyPair) -> Zeroizing<String> {
     Zeroizing::new(key.serialize_pem())
 }
 
