@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::Digest;
 
-/// What was asked, by whom, of whom, why and under which rules. Its end is in the [`crate::Closing`] of the same id.
+/// What was asked, by whom, of whom, why and under which rules. Its end is in the [`crate::Closing`] of the same id. What is not known is left out
+/// of the JSON.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -18,6 +20,8 @@ pub struct Entry {
     pub transaction: Uuid,
     /// W3C trace id of the request, where it had one.
     pub trace: Option<String>,
+    /// The step of the caller's trace that led to it: for a holder, the asker's entry.
+    pub parent_span: Option<String>,
     /// Start; UTC, milliseconds.
     pub started: Timestamp,
     /// Kind of processing (Directive (EU) 2016/680 art. 25).
@@ -64,8 +68,8 @@ pub struct Entry {
     pub protocol: Option<String>,
     /// How many items the asker put in.
     pub input_count: Option<u64>,
-    /// What the asker committed to.
-    pub input: Option<InputCommitment>,
+    /// What the asker committed to: the root of the tree over its salted items ([`crate::InputTree`]); the same in both logs.
+    pub input_commitment: Option<Digest>,
     /// Visibility decisions taken, by class.
     pub visibility: Vec<String>,
     /// Id of the agreement.
@@ -78,16 +82,6 @@ pub struct Entry {
     pub software: String,
 }
 
-/// The salted commitment to the exact input set of a query; both logs hold the digest, the asker alone the salt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputCommitment {
-    /// SHA-256 over the salt and the set's digests.
-    pub digest: Digest,
-    /// What opens it; kept by the asker.
-    pub salt: Option<Digest>,
-}
-
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -97,6 +91,9 @@ macro_rules! named {
         }
 
         impl $name {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name in the log, in JSON and on screen.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }

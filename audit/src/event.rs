@@ -17,6 +17,7 @@ pub enum Event {
 }
 
 /// How a query ended.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Closing {
@@ -37,6 +38,8 @@ pub struct Closing {
     pub peer_count: Option<u64>,
     /// Thumbprint of the certificate of the node that answered, for the asker.
     pub callee_certificate: Option<Digest>,
+    /// For an asker: whether the query was sent to the peer; if so, the peer's log has its twin.
+    pub sent: Option<bool>,
     /// Why it was denied or failed, in words without any personal data.
     pub detail: Option<String>,
 }
@@ -115,6 +118,7 @@ mod tests {
                 candidates: None,
                 peer_count: None,
                 callee_certificate: Some(Digest([9; 32])),
+                sent: None,
                 detail: None,
             });
             prop_assert_eq!(Event::from_json(&event.to_json().unwrap()).unwrap(), event);

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Unreachable,
     /// A check found that an import would fail.
     NotImportable,
+    /// A log or a proof does not hold, or two logs do not agree.
+    NotWhole,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::NotImportable => "not-importable",
+            Self::NotWhole => "not-whole",
         }
     }
 }
@@ -83,6 +86,7 @@ impl Failure {
             Kind::Refused => 3,
             Kind::Unreachable => 4,
             Kind::NotImportable => 5,
+            Kind::NotWhole => 6,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     client::{self, Client, Failure},
     output::{Output, grouped, table},
     settings::Settings,
+    status,
 };
 
 /// Ask a peer what your dataset has in common with its
@@ -104,6 +105,7 @@ pub(crate) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
     let mut client = client::connect(&settings).await?;
     let bar = output.bar("{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
     let found = find(&mut client, &args, bar).await?;
+    status::warn(&mut client).await?;
     output.print(&found, |out| print(out, &found, usize::MAX))
 }
 

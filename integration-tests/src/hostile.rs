@@ -114,6 +114,24 @@ struct Scripted(Arc<Script>);
 impl PeerService for Scripted {
     type MatchStream = ReceiverStream<Result<pb::MatchResponse, Status>>;
 
+    async fn exchange_receipts(
+        &self,
+        _: Request<pb::ExchangeReceiptsRequest>,
+    ) -> Result<Response<pb::ExchangeReceiptsResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder gives no receipts"))
+    }
+
+    async fn cosign(&self, _: Request<pb::CosignRequest>) -> Result<Response<pb::CosignResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder witnesses nothing"))
+    }
+
+    async fn prove_consistency(
+        &self,
+        _: Request<pb::ProveConsistencyRequest>,
+    ) -> Result<Response<pb::ProveConsistencyResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder proves nothing"))
+    }
+
     async fn r#match(
         &self,
         request: Request<Streaming<pb::MatchRequest>>,

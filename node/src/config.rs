@@ -1,7 +1,9 @@
 //! The configuration: read as it is written, then checked into what the rest of the node uses.
 
+mod ldv;
 mod limits;
 
+pub(crate) use ldv::Ldv;
 pub(crate) use limits::Limits;
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use overlap_audit::Digest;
+use overlap_audit::{Digest, VerifyingKey, log_name};
 use overlap_records::{Profile, ProfileError};
 use overlap_store::{BadKey, DataKey};
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,8 @@ pub struct Config {
     /// The rules under which this node compares.
     pub(crate) profile: Profile,
     pub(crate) limits: Limits,
+    /// Where ended entries are handed on to.
+    pub(crate) ldv: Option<Ldv>,
     /// SHA-256 of the local policy, which is the users with their roles and the limits: part of every entry.
     pub(crate) policy_hash: Digest,
     /// How to log.
@@ -63,6 +67,8 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) id: String,
     pub(crate) address: String,
+    /// Key of its log, where the configuration pins it; otherwise the first that it shows stays.
+    pub(crate) log_key: Option<VerifyingKey>,
 }
 
 /// What a user may be.
@@ -170,6 +176,7 @@ struct Raw {
     users: Vec<RawUser>,
     #[serde(default)]
     limits: Limits,
+    ldv: Option<ldv::Raw>,
     #[serde(default)]
     log: LogConfig,
 }
@@ -190,6 +197,7 @@ struct RawPeer {
     name: String,
     id: String,
     address: String,
+    log_key: Option<VerifyingKey>,
 }
 
 #[derive(Deserialize)]
@@ -238,6 +246,11 @@ impl Config {
             peer: raw.peer.check(base),
             operator: raw.operator.check(base),
             limits,
+            ldv: raw
+                .ldv
+                .map(|ldv| ldv.check(base))
+                .transpose()
+                .map_err(|(field, must)| wrong(field, must.into()))?,
             log: raw.log,
         };
         config.check_identity()?;
@@ -365,12 +378,27 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, C
 fn peers(raw: Vec<RawPeer>) -> Result<Vec<Peer>, String> {
     let mut names = BTreeSet::new();
     raw.into_iter()
-        .map(|RawPeer { name, id, address }| match () {
-            () if !is_spiffe(&id) => Err(format!("must give {name} a SPIFFE URI as id")),
-            () if !address.contains(':') => Err(format!("must give {name} an address with a port")),
-            () if !names.insert(name.clone()) => Err(format!("must name {name} once")),
-            () => Ok(Peer { name, id, address }),
-        })
+        .map(
+            |RawPeer {
+                 name,
+                 id,
+                 address,
+                 log_key,
+             }| match () {
+                () if !is_spiffe(&id) => Err(format!("must give {name} a SPIFFE URI as id")),
+                () if !address.contains(':') => Err(format!("must give {name} an address with a port")),
+                () if !names.insert(name.clone()) => Err(format!("must name {name} once")),
+                () if log_key.as_ref().is_some_and(|key| key.name() != log_name(&id)) => {
+                    Err(format!("must give {name} a log_key that is called {}", log_name(&id)))
+                }
+                () => Ok(Peer {
+                    name,
+                    id,
+                    address,
+                    log_key,
+                }),
+            },
+        )
         .collect()
 }
 

@@ -6,11 +6,14 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
-use overlap_proto::pb::peer::peer_service_client::PeerServiceClient;
+use overlap_proto::{fault::Reason, pb::peer::peer_service_client::PeerServiceClient, plain};
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint, Uri},
+};
 
 use crate::{
     config::{Limits, Peer},
@@ -86,6 +89,29 @@ pub(crate) async fn dial(
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(limits.message_bytes);
     Ok(Dialled { client, certificate })
+}
+
+/// What a peer's status says: a refusal where it carries a reason, else a broken link.
+pub(crate) fn refusal(peer: &str, status: &Status) -> NodeError {
+    let peer = peer.to_owned();
+    match Reason::of(status) {
+        Some(Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable) => {
+            NodeError::Unreachable {
+                peer,
+                why: plain(status.message()),
+            }
+        }
+        Some(_) => NodeError::PeerRefused {
+            peer,
+            message: plain(status.message()),
+        },
+        // a status that the gRPC library made
+        None if status.code() == Code::OutOfRange => NodeError::of_stream(&peer, status),
+        None => NodeError::Unreachable {
+            peer,
+            why: plain(&cause(status)),
+        },
+    }
 }
 
 /// The TLS fault at the root of an error, in words; otherwise the innermost cause.

@@ -5,14 +5,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod agreement;
+mod alarm;
 pub mod config;
+mod correspond;
 mod counted;
 mod dial;
 mod error;
+mod fault;
 mod files;
 mod findings;
 mod identity;
+mod ldv;
 mod listen;
+mod log_service;
 mod node;
 mod operator_service;
 mod operator_stream;
@@ -24,7 +29,10 @@ pub mod server;
 mod session;
 mod spine;
 pub mod telemetry;
+mod tiles;
 mod tls;
+mod trace;
+mod witness;
 
 /// Name and version of the software, as entries and [`server`] give it.
 pub const SOFTWARE: &str = concat!("overlap/", env!("CARGO_PKG_VERSION"));

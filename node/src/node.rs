@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use overlap_store::Store;
 use rustls::ClientConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     error::NodeError,
     pool::Pool,
     tls::{Listener, TlsError},
+    witness::Correspondence,
 };
 
 /// A running node.
@@ -31,6 +32,9 @@ pub(crate) struct Node {
     pub(crate) queries: TaskTracker,
     /// Cancelled when the node starts to shut down.
     pub(crate) draining: CancellationToken,
+    /// Whether there are alarms that nobody has acknowledged.
+    pub(crate) alarmed: watch::Sender<bool>,
+    correspondence: HashMap<String, Correspondence>,
     sessions: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
@@ -45,6 +49,12 @@ impl Node {
     pub(crate) fn new(config: Config, store: Store, pool: Pool) -> Result<Self, TlsError> {
         Ok(Self {
             tls: Tls::load(&config)?,
+            correspondence: config
+                .peers
+                .iter()
+                .map(|peer| (peer.id.clone(), Correspondence::default()))
+                .collect(),
+            alarmed: watch::Sender::new(false),
             config,
             store: Arc::new(store),
             pool,
@@ -53,6 +63,11 @@ impl Node {
             draining: CancellationToken::new(),
             sessions: Mutex::default(),
         })
+    }
+
+    /// What there is to tell a peer about logs.
+    pub(crate) fn correspondence(&self, peer: &str) -> Result<&Correspondence, NodeError> {
+        self.correspondence.get(peer).ok_or(NodeError::Broken("no such peer"))
     }
 
     /// One of the sessions that a peer may have under way.

@@ -5,21 +5,22 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use overlap_audit::{Entry, Logged, Operation, Outcome, Side};
+use overlap_audit::{Entry, Operation, Outcome, Side};
 use overlap_proto::{
     fault::Reason,
-    operator::{self, Erase, ListEntries, ListHits},
+    operator::{self, AcknowledgeAlarm, Erase, ListEntries, ListHits, OpenInput},
     pb::operator::{self as pb, operator_service_server::OperatorService},
 };
-use overlap_store::{DatasetInfo, Filter};
+use overlap_store::{DatasetInfo, StoreError};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    SOFTWARE,
+    SOFTWARE, alarm,
     config::Role,
     error::NodeError,
+    log_service,
     node::{Node, now},
     operator_stream,
     peer_service::caller,
@@ -27,6 +28,7 @@ use crate::{
     pool::blocking,
     retention,
     spine::{self, Finding},
+    trace::TraceContext,
 };
 
 pub(crate) struct Operators(pub(crate) Arc<Node>);
@@ -35,6 +37,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl OperatorService for Operators {
+    type ExportLogStream = Pin<Box<dyn Stream<Item = Result<pb::ExportLogResponse, Status>> + Send>>;
     type ListHitsStream = Pin<Box<dyn Stream<Item = Result<pb::ListHitsResponse, Status>> + Send>>;
     type MatchStream = Pin<Box<dyn Stream<Item = Result<pb::MatchResponse, Status>> + Send>>;
 
@@ -117,33 +120,18 @@ impl OperatorService for Operators {
                 return Err(spine::deny(&self.0, Denial { entry, error }).await.to_status());
             }
         };
+        let trace = TraceContext::of(request.metadata());
         let wish = operator::Match::try_from(request.into_inner());
         let wish = wish.map_err(|error| NodeError::from(error).to_status())?;
-        let decision = policy::authorise_ask(&self.0.config, &self.0.store, &user, &wish, now());
+        let decision = policy::authorise_ask(&self.0.config, &self.0.store, &user, &wish, trace, now());
         Ok(Response::new(Box::pin(operator_stream::ask(&self.0, decision))))
     }
 
     async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Answer<pb::ListEntriesResponse> {
         self.reads_log(&request)?;
         let wish = ListEntries::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
-        let store = Arc::clone(&self.0.store);
-        let filter = Filter {
-            before: wish.before,
-            transaction: wish.transaction,
-        };
-        let found = blocking(move || store.log().newest(&filter, wish.limit)).await;
-        let found = found.and_then(|found| Ok(found?)).map_err(|error| error.to_status())?;
-        // a page ends early rather than outgrow a message; the caller reads on from its last index
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for logged in found {
-            let entry = json(logged)?;
-            bytes += entry.len();
-            if bytes > self.0.config.limits.message_bytes / 2 && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry);
-        }
-        Ok(Response::new(pb::ListEntriesResponse { entries }))
+        let found = log_service::list(&self.0, wish).await;
+        found.map(Response::new).map_err(|error| error.to_status())
     }
 
     async fn show_entry(&self, request: Request<pb::ShowEntryRequest>) -> Answer<pb::ShowEntryResponse> {
@@ -152,11 +140,55 @@ impl OperatorService for Operators {
         let store = Arc::clone(&self.0.store);
         let found = blocking(move || store.log().entry(id))
             .await
-            .and_then(|found| Ok(found?));
-        match found.map_err(|error| error.to_status())? {
-            Some(entry) => Ok(Response::new(pb::ShowEntryResponse { entry: json(entry)? })),
-            None => Err(NodeError::refused(Reason::NotFound, "the log has no entry with this id").to_status()),
-        }
+            .and_then(|found| match found {
+                Ok(Some(entry)) => log_service::json(&entry),
+                Ok(None) => Err(NodeError::refused(
+                    Reason::NotFound,
+                    "the log has no entry with this id",
+                )),
+                Err(error @ StoreError::Shredded) => Err(NodeError::refused(Reason::NotFound, error.to_string())),
+                Err(error) => Err(error.into()),
+            });
+        let entry = found.map_err(|error| error.to_status())?;
+        Ok(Response::new(pb::ShowEntryResponse { entry }))
+    }
+
+    async fn export_log(&self, request: Request<pb::ExportLogRequest>) -> Answer<Self::ExportLogStream> {
+        let user = self.user(&request)?;
+        self.0.check_open().map_err(|error| error.to_status())?;
+        let reason =
+            operator::export_reason(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        Ok(Response::new(Box::pin(log_service::export(&self.0, user, reason))))
+    }
+
+    async fn open_input(&self, request: Request<pb::OpenInputRequest>) -> Answer<pb::OpenInputResponse> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        node.check_open().map_err(|error| error.to_status())?;
+        let wish = OpenInput::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        let open = self
+            .0
+            .queries
+            .spawn(async move { log_service::open_input(&node, &user, wish).await });
+        let proof = joined(open).await?;
+        Ok(Response::new(pb::OpenInputResponse { proof }))
+    }
+
+    async fn acknowledge_alarm(
+        &self,
+        request: Request<pb::AcknowledgeAlarmRequest>,
+    ) -> Answer<pb::AcknowledgeAlarmResponse> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        node.check_open().map_err(|error| error.to_status())?;
+        let wish =
+            AcknowledgeAlarm::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
+        let acknowledge = self
+            .0
+            .queries
+            .spawn(async move { alarm::acknowledge(&node, &user, wish).await });
+        joined(acknowledge).await?;
+        Ok(Response::new(pb::AcknowledgeAlarmResponse {}))
     }
 }
 
@@ -167,7 +199,7 @@ impl Operators {
 
     fn reads_log<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let user = self.user(request)?;
-        user.acts_as(&[Role::Auditor, Role::Operator])
+        user.acts_as(&log_service::READERS)
             .map(drop)
             .map_err(|error| error.to_status())
     }
@@ -187,6 +219,7 @@ pub(crate) fn dataset_entry(node: &Node, user: &User, operation: Operation, data
 async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, NodeError> {
     let store = Arc::clone(&node.store);
     let open_entries = blocking(move || store.log().open_entries()).await??.len() as u64;
+    let (log, alarms) = log_service::status(node).await?;
     let config = &node.config;
     let peers = config.peers.iter().map(|peer| {
         let both = config
@@ -210,6 +243,8 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
         roles: user.roles.iter().map(|role| role.name().to_owned()).collect(),
         peers: peers.collect(),
         open_entries,
+        log: Some(log),
+        alarms,
         peer_bytes_sent: node.traffic.sent.load(Ordering::Relaxed),
         peer_bytes_received: node.traffic.received.load(Ordering::Relaxed),
     })
@@ -311,14 +346,6 @@ fn dataset(info: &DatasetInfo) -> pb::Dataset {
         expires: info.expires.map(|date| date.to_string()).unwrap_or_default(),
         kinds: kinds.collect(),
     }
-}
-
-/// An entry as users see it. The salt stays in the log: with it, a small set could be guessed from the commitment in the peer's log.
-fn json(mut entry: Logged) -> Result<String, Status> {
-    if let Some(input) = &mut entry.entry.input {
-        input.salt = None;
-    }
-    serde_json::to_string(&entry).map_err(|_| NodeError::Broken("an entry cannot be written as JSON").to_status())
 }
 
 async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {

@@ -65,7 +65,7 @@ async fn ask_and_tell(
 ) -> Result<(), NodeError> {
     let (decision, session) = match decision {
         Ok(permit) => match node.session_with(&permit.terms().peer.id) {
-            Ok(session) => (Ok(permit), Some(session)),
+            Ok(session) => (commit(node, permit).await?, Some(session)),
             Err(error) => (Err(permit.deny(error)), None),
         },
         denied => (denied, None),
@@ -100,6 +100,16 @@ async fn ask_and_tell(
     )
     .await;
     Ok(())
+}
+
+/// Commits to the set, before anything is said to anybody.
+async fn commit(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
+    let running = Arc::clone(node);
+    blocking(move || match session::spill_directory(&running) {
+        Ok(spill) => permit.commit(&running.store, &spill),
+        Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
+    })
+    .await
 }
 
 fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use overlap_audit::{Operation, Side};
 use overlap_proto::{
+    log::{self, Cosign, Receipts},
     pb::peer::{self as pb, peer_service_server::PeerService},
     peer::{Request as Message, Response as Reply},
 };
@@ -21,6 +22,8 @@ use crate::{
     policy::{self, Denial},
     session::Hold,
     spine,
+    trace::TraceContext,
+    witness,
 };
 
 pub(crate) struct Peers(pub(crate) Arc<Node>);
@@ -40,9 +43,10 @@ impl PeerService for Peers {
         node.check_open().map_err(|error| error.to_peer_status())?;
         let caller = caller(&request)?;
         let (replies, stream) = mpsc::channel(QUEUE);
+        let trace = TraceContext::of(request.metadata());
         let requests = request.into_inner();
         node.queries.clone().spawn(async move {
-            let last = match hold(&node, &caller, requests, replies.clone()).await {
+            let last = match hold(&node, &caller, trace, requests, replies.clone()).await {
                 Ok(()) => Ok(Reply::Complete.into()),
                 Err(error) => Err(error.to_peer_status()),
             };
@@ -51,11 +55,57 @@ impl PeerService for Peers {
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
+
+    async fn exchange_receipts(
+        &self,
+        request: Request<pb::ExchangeReceiptsRequest>,
+    ) -> Result<Response<pb::ExchangeReceiptsResponse>, Status> {
+        self.answer(request, async |node, caller, wish| {
+            let answer = witness::receipts(node, caller, Receipts::try_from(wish)?).await?;
+            Ok(answer.into())
+        })
+        .await
+    }
+
+    async fn cosign(&self, request: Request<pb::CosignRequest>) -> Result<Response<pb::CosignResponse>, Status> {
+        self.answer(request, async |node, caller, wish| {
+            let answer = witness::cosign(node, caller, Cosign::try_from(wish)?).await?;
+            Ok(answer.into())
+        })
+        .await
+    }
+
+    async fn prove_consistency(
+        &self,
+        request: Request<pb::ProveConsistencyRequest>,
+    ) -> Result<Response<pb::ProveConsistencyResponse>, Status> {
+        self.answer(request, async |node, caller, wish| {
+            let proof = witness::prove(node, caller, wish.old_size, wish.new_size).await?;
+            let proof = log::joined(&proof);
+            Ok(pb::ProveConsistencyResponse { proof })
+        })
+        .await
+    }
+}
+
+impl Peers {
+    /// Answers what is asked about logs.
+    async fn answer<T, R>(
+        &self,
+        request: Request<T>,
+        work: impl AsyncFnOnce(&Arc<Node>, &Certificate, T) -> Result<R, NodeError>,
+    ) -> Result<Response<R>, Status> {
+        self.0.check_open().map_err(|error| error.to_peer_status())?;
+        let caller = caller(&request)?;
+        let answer = work(&self.0, &caller, request.into_inner()).await;
+        answer.map(Response::new).map_err(|error| error.to_peer_status())
+    }
 }
 
 async fn hold(
     node: &Arc<Node>,
     caller: &Certificate,
+    trace: Option<TraceContext>,
     mut requests: Streaming<pb::MatchRequest>,
     replies: mpsc::Sender<Result<pb::MatchResponse, Status>>,
 ) -> Result<(), NodeError> {
@@ -92,7 +142,7 @@ async fn hold(
                     source: PeerMisbehaved::OutOfTurn,
                 },
             )),
-            Ok(Message::Open(open)) => policy::authorise_hold(&node.config, &node.store, caller, &open, now()),
+            Ok(Message::Open(open)) => policy::authorise_hold(&node.config, &node.store, caller, &open, trace, now()),
         },
     };
     spine::run(node, decision, Hold { requests, replies }).await

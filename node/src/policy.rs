@@ -2,15 +2,14 @@
 
 mod cover;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use overlap_audit::{Digest, Entry, InputCommitment, Operation, Side};
+use overlap_audit::{Digest, Entry, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
 use overlap_records::Kind;
 use overlap_store::{Dataset, Quota, Selection, Store};
-use ring::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
 use crate::{
@@ -18,7 +17,8 @@ use crate::{
     agreement::{Agreement, Grant, join},
     config::{Config, Peer, Role},
     error::NodeError,
-    identity::{Certificate, sha256},
+    identity::Certificate,
+    trace::TraceContext,
 };
 use cover::{Ask, check_dataset, check_size, choose, cite, quota};
 
@@ -57,6 +57,19 @@ pub(crate) struct User {
 }
 
 impl Permit {
+    /// Commits to the exact set that an own query asks with, in the entry and in what the holder is told.
+    pub(crate) fn commit(mut self, store: &Store, spill: &Path) -> Result<Self, Box<Denial>> {
+        let (id, terms) = (self.entry.id, &mut self.terms);
+        match store.log().commit_input(id, &terms.dataset, &terms.selection, spill) {
+            Ok(commitment) => {
+                terms.opening.input_commitment = commitment;
+                self.entry.input_commitment = Some(commitment);
+                Ok(self)
+            }
+            Err(error) => Err(self.deny(error.into())),
+        }
+    }
+
     /// Takes the permission back before it was used.
     pub(crate) fn deny(self, error: NodeError) -> Box<Denial> {
         Box::new(Denial {
@@ -111,6 +124,7 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         id: Uuid::now_v7(),
         transaction,
         trace: None,
+        parent_span: None,
         started: now,
         operation,
         side,
@@ -134,7 +148,7 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         mode: None,
         protocol: None,
         input_count: None,
-        input: None,
+        input_commitment: None,
         visibility: Vec::new(),
         agreement: None,
         agreement_hash: None,
@@ -149,9 +163,11 @@ pub(crate) fn authorise_ask(
     store: &Store,
     user: &User,
     request: &operator::Match,
+    trace: Option<TraceContext>,
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
     let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
+    TraceContext::enter(trace, &mut entry);
     entry.policy_hash = Some(config.policy_hash);
     entry.purpose = Some(request.purpose.clone());
     entry.case_reference = Some(request.case_reference.clone());
@@ -227,7 +243,6 @@ fn ask(
     }
     entry.input_count = Some(set_size);
     check_size(set_size, grant)?;
-    let commitment = commit(&dataset, &selection)?;
     let opening = peer::Open {
         transaction: entry.transaction,
         agreement: agreement.id.clone(),
@@ -244,9 +259,8 @@ fn ask(
         person: user.id.clone(),
         role: role.name().to_owned(),
         set_size,
-        input_commitment: commitment.digest,
+        input_commitment: overlap_audit::empty_root(),
     };
-    entry.input = Some(commitment);
     let terms = Terms {
         agreement: Arc::clone(agreement),
         dataset,
@@ -264,9 +278,11 @@ pub(crate) fn authorise_hold(
     store: &Store,
     caller: &Certificate,
     open: &peer::Open,
+    trace: Option<TraceContext>,
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
     let mut entry = blank_entry(Operation::Combination, Side::Holder, now, open.transaction);
+    TraceContext::enter(trace, &mut entry);
     entry.policy_hash = Some(config.policy_hash);
     entry.purpose = Some(open.purpose.clone());
     entry.case_reference = Some(open.case_reference.clone());
@@ -282,10 +298,7 @@ pub(crate) fn authorise_hold(
     entry.dataset = Some(open.dataset.clone());
     entry.kinds = open.kinds.iter().map(ToString::to_string).collect();
     entry.input_count = Some(open.set_size);
-    entry.input = Some(InputCommitment {
-        digest: open.input_commitment,
-        salt: None,
-    });
+    entry.input_commitment = Some(open.input_commitment);
     entry.agreement = Some(open.agreement.clone());
     match hold(config, store, caller, open, now, &mut entry) {
         Ok((terms, quota)) => Ok(Permit { entry, quota, terms }),
@@ -378,25 +391,6 @@ fn hold(
 /// What takes part: in mode `count` a person has one item, not several.
 fn selection(config: &Config, kinds: &[Kind], mode: peer::Mode) -> Selection {
     Selection::of(&config.profile, kinds, mode == peer::Mode::Count)
-}
-
-/// Commits to the exact set: SHA-256 over a fresh salt and, per match key, its name and the digest of its items.
-fn commit(dataset: &Dataset, selection: &Selection) -> Result<InputCommitment, NodeError> {
-    let mut salt = [0; 32];
-    SystemRandom::new()
-        .fill(&mut salt)
-        .map_err(|_| NodeError::Broken("the system gave no randomness"))?;
-    let mut bytes = b"overlap/input/v1".to_vec();
-    bytes.extend_from_slice(&salt);
-    for (name, info) in dataset.selected(selection) {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(&info.digest.0);
-    }
-    Ok(InputCommitment {
-        digest: sha256(&bytes),
-        salt: Some(Digest(salt)),
-    })
 }
 
 /// Whether the profile that records were normalised under is this node's.

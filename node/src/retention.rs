@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use overlap_audit::{Entry, Operation, Outcome, Side};
 use overlap_proto::fault::Reason;
-use overlap_store::{Dataset, DatasetInfo, FoundRecord, StoreError};
+use overlap_store::{AlarmKind, Dataset, DatasetInfo, FoundRecord, StoreError};
 use uuid::Uuid;
 
 use crate::{
+    alarm,
     error::NodeError,
     node::{Node, now},
     policy,
@@ -34,7 +35,11 @@ pub(crate) fn today() -> Date {
 pub(crate) async fn every_day(node: Arc<Node>) {
     loop {
         let running = Arc::clone(&node);
-        let purge = node.queries.spawn(async move { purge(&running, None, &blank).await });
+        let purge = node.queries.spawn(async move {
+            let purged = purge(&running, None, &blank).await;
+            log(&running).await?;
+            purged
+        });
         let wait = match purge.await {
             Ok(Ok(_)) => until_tomorrow(now()),
             Ok(Err(NodeError::Draining)) => return,
@@ -82,6 +87,59 @@ pub(crate) async fn purge(
     }
     purged.hits = hits(node, only, entry).await?;
     failed.map_or(Ok(purged), Err)
+}
+
+/// Shreds what of the log has been kept for long enough; an entry, where there is anything.
+async fn log(node: &Arc<Node>) -> Result<u64, NodeError> {
+    let days = node.config.limits.keep_log.as_secs() / 86_400;
+    let today = now().as_second().div_euclid(86_400);
+    let before = u32::try_from(today).ok().zip(u32::try_from(days).ok());
+    let Some(before) = before.and_then(|(today, days)| today.checked_sub(days)) else {
+        return Ok(0);
+    };
+    let store = Arc::clone(&node.store);
+    if !blocking(move || store.log().is_due(before)).await?? {
+        return Ok(0);
+    }
+    let mut entry = blank(node, "");
+    entry.dataset = None;
+    entry.reason = Some(format!("retention: log entries older than {days} days"));
+    let store = Arc::clone(&node.store);
+    spine::logged(node, entry, async move {
+        let shredded = blocking(move || store.log().shred(before)).await??;
+        let finding = Finding {
+            remark: Some("events whose content was shredded; their leaves stay".to_owned()),
+            ..counted(shredded)
+        };
+        Ok((Outcome::Done, finding, shredded))
+    })
+    .await
+}
+
+/// Holds the whole log against its tree, once after the start: what was changed on disk is an alarm.
+pub(crate) async fn check_log(node: Arc<Node>) {
+    let running = Arc::clone(&node);
+    let started = std::time::Instant::now();
+    let checked = blocking(move || {
+        let goes_on = || !running.draining.is_cancelled();
+        running.store.log().check(goes_on)
+    })
+    .await;
+    match checked {
+        Ok(Ok(None)) => tracing::info!(
+            events = node.store.log().size(),
+            milliseconds = started.elapsed().as_millis(),
+            "the log was checked"
+        ),
+        Ok(Ok(Some(fault))) => {
+            let raised = alarm::raise(&node, &node.config.id, AlarmKind::Damaged, fault.to_string()).await;
+            if let Err(error) = raised {
+                tracing::error!(%error, %fault, "an alarm could not be logged");
+            }
+        }
+        Ok(Err(error)) => tracing::error!(%error, "the log could not be checked"),
+        Err(error) => tracing::error!(%error, "the log could not be checked"),
+    }
 }
 
 /// Which kept hits are not to be kept, or shown, any longer.

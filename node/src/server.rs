@@ -12,24 +12,29 @@ use overlap_proto::{
     DESCRIPTORS, fault::Reason, pb::operator::operator_service_server::OperatorServiceServer,
     pb::peer::peer_service_server::PeerServiceServer,
 };
-use overlap_store::{Store, StoreError};
+use overlap_store::{LogSettings, Store, StoreError};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
 };
-use tonic::{Request, Status, transport::Server};
+use tonic::{Request, Status, service::Routes, transport::Server};
+use tonic_health::{ServingStatus, server::HealthReporter};
 use uuid::Uuid;
 
 use crate::{
+    alarm,
     config::{Config, ConfigError, Role},
+    correspond,
     error::NodeError,
+    ldv,
     listen::Listening,
     node::{Node, now},
     operator_service::Operators,
     peer_service::{Peers, caller},
     policy::{self, Denial, User},
     pool::Pool,
-    retention, spine,
+    retention, spine, tiles,
     tls::TlsError,
 };
 
@@ -110,24 +115,33 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     });
 
     let stop = node.draining.clone();
-    let serve_peers = builder(config)
+    let mut operator_routes = Routes::from(tiles::routes(Arc::clone(&node)));
+    operator_routes = operator_routes
         .add_service(health_service.clone())
+        .add_service(reflection)
+        .add_service(operators);
+    let serve_peers = builder(config)
+        .add_service(health_service)
         .add_service(peers)
         .serve_with_incoming_shutdown(listening(&node, peer, true).run(), stop.clone().cancelled_owned());
     let serve_operators = builder(config)
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(operators)
+        .add_routes(operator_routes)
         .serve_with_incoming_shutdown(listening(&node, operator, false).run(), stop.cancelled_owned());
     let (serve_peers, serve_operators) = (tokio::spawn(serve_peers), tokio::spawn(serve_operators));
 
-    let retention = tokio::spawn(retention::every_day(Arc::clone(&node)));
+    let mut background = JoinSet::new();
+    background.spawn(retention::every_day(Arc::clone(&node)));
+    background.spawn(retention::check_log(Arc::clone(&node)));
+    background.spawn(ldv::run(Arc::clone(&node)));
+    background.spawn(tell_health(Arc::clone(&node), health));
+    for peer in &config.peers {
+        background.spawn(correspond::run(Arc::clone(&node), peer.clone()));
+    }
     ready(config, addresses);
     tracing::info!(peer = %addresses.peer, operator = %addresses.operator, "listening");
     wait_for_stop(&node).await?;
     drain(&node).await;
-    retention.abort();
-    let _ = retention.await;
+    background.shutdown().await;
     // connections that idle would hold the servers up: the queries are done, so they may be cut
     for server in [serve_peers, serve_operators] {
         match tokio::time::timeout(Duration::from_millis(500), server).await {
@@ -142,7 +156,11 @@ async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
     let data_key = config.read_data_key()?;
     fs::create_dir_all(&config.state)?;
     let path = config.state.join("db");
-    let store = Store::open(&path, &data_key).map_err(|source| ServeError::Store { path, source })?;
+    let log = LogSettings {
+        name: overlap_audit::log_name(&config.id),
+        hands_on: config.ldv.is_some(),
+    };
+    let store = Store::open(&path, &data_key, &log).map_err(|source| ServeError::Store { path, source })?;
     let pool = Pool::new().map_err(|error| io::Error::other(error.to_string()))?;
     let node = Arc::new(Node::new(config, store, pool)?);
     let interrupted = spine::close_interrupted(&node)
@@ -151,7 +169,25 @@ async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
     if interrupted > 0 {
         tracing::warn!(entries = interrupted, "closed entries that the last stop had cut");
     }
+    alarm::load(&node)
+        .await
+        .map_err(|error| ServeError::Log(error.to_string()))?;
     Ok(node)
+}
+
+/// Lets health checks of the service `overlap.log` fail while there are alarms; the others stay, since queries go on.
+async fn tell_health(node: Arc<Node>, health: HealthReporter) {
+    let mut alarmed = node.alarmed.subscribe();
+    loop {
+        let status = match *alarmed.borrow_and_update() {
+            true => ServingStatus::NotServing,
+            false => ServingStatus::Serving,
+        };
+        health.set_service_status("overlap.log", status).await;
+        if alarmed.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 fn builder(config: &Config) -> Server {

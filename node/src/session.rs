@@ -51,7 +51,7 @@ fn misuse_of(misuse: &ApiMisuse) -> NodeError {
 }
 
 /// Tells who is at fault.
-fn fault(peer: &str, error: Error) -> NodeError {
+fn peer_fault(peer: &str, error: Error) -> NodeError {
     match error {
         Error::Peer(source) => NodeError::PeerProtocol {
             peer: peer.to_owned(),
@@ -88,7 +88,7 @@ async fn send<T>(to: &mpsc::Sender<T>, message: T, idle: Duration, peer: &str) -
 }
 
 /// Where sorting may spill: beside the store, on the same disk.
-fn spill_directory(node: &Node) -> io::Result<std::path::PathBuf> {
+pub(crate) fn spill_directory(node: &Node) -> io::Result<std::path::PathBuf> {
     let directory = node.config.state.join("spill");
     std::fs::create_dir_all(&directory)?;
     Ok(directory)

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use overlap_audit::{Closing, Digest, Entry, Outcome};
+use overlap_audit::{Closing, Digest, Entry, Outcome, Side};
 use overlap_proto::fault::Reason;
 use overlap_store::StoreError;
 use tracing::Instrument;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     error::NodeError,
+    fault,
     node::{Node, now},
     policy::{Denial, Permit, Terms},
     pool::blocking,
@@ -38,6 +39,8 @@ pub(crate) struct Finding {
     pub(crate) candidates: Option<u64>,
     pub(crate) peer_count: Option<u64>,
     pub(crate) callee_certificate: Option<Digest>,
+    /// For an asker: whether the query left for the peer.
+    pub(crate) sent: Option<bool>,
     /// For a holder: what it has handed over so far, counted up to the moment of the end.
     pub(crate) supplied: Option<Arc<AtomicU64>>,
     /// What is worth telling although the session ended as asked.
@@ -75,12 +78,17 @@ pub(crate) async fn run<S: Session>(
     session: S,
 ) -> Result<S::Output, NodeError> {
     let opened = match decision {
-        Ok(permit) => open(node, permit).await?,
+        Ok(permit) => {
+            fault::point(permit.entry().side, "permitted");
+            open(node, permit).await?
+        }
         Err(denial) => return Err(deny(node, *denial).await),
     };
     let span = tracing::info_span!("query", transaction = %opened.entry().transaction, side = %opened.entry().side);
     async {
         tracing::info!("query admitted");
+        let side = opened.entry().side;
+        fault::point(side, "opened");
         let mut finding = Finding::default();
         let limit = node.config.limits.session;
         let running = tokio::time::timeout(limit, session.run(node, &opened, &mut finding));
@@ -95,7 +103,13 @@ pub(crate) async fn run<S: Session>(
             Ok((outcome, _)) => (*outcome, finding.remark.take()),
             Err(error) => (error.outcome(), Some(error.to_string())),
         };
-        close(node, opened.entry().id, outcome, finding, detail).await?;
+        fault::point(side, "ended");
+        let owed_by = owed_by(opened.entry(), finding.sent);
+        close(node, opened.entry().id, outcome, finding, detail, owed_by).await?;
+        fault::point(side, "closed");
+        if let Ok(correspondence) = node.correspondence(&opened.terms().peer.id) {
+            correspondence.poke.notify_one();
+        }
         match &ended {
             Ok(_) => tracing::info!(%outcome, "query ended"),
             Err(error) => tracing::warn!(%outcome, reason = error.reason().name(), "query ended"),
@@ -113,9 +127,13 @@ pub(crate) async fn close_interrupted(node: &Arc<Node>) -> Result<usize, NodeErr
         let open = store.log().open_entries()?;
         for entry in &open {
             let detail = Some("the node stopped before the end".to_owned());
-            store
-                .log()
-                .close_entry(&closing(entry.id, Outcome::Interrupted, Finding::default(), detail))?;
+            let closing = closing(entry.id, Outcome::Interrupted, Finding::default(), detail);
+            // nobody knows any more whether the peer heard of it: the peer does
+            let owed_by = owed_by(entry, Some(true));
+            let owed_by = owed_by
+                .as_ref()
+                .map(|(transaction, agency)| (*transaction, agency.as_str()));
+            store.log().close_entry(&closing, owed_by)?;
         }
         Ok(open.len())
     })
@@ -157,8 +175,14 @@ pub(crate) async fn logged<T>(
         Ok(_) => finding.remark.take(),
         Err(error) => Some(error.to_string()),
     };
-    close(node, id, outcome, finding, detail).await?;
+    close(node, id, outcome, finding, detail, None).await?;
     ended
+}
+
+/// Who owes a receipt for an entry: the holder that an own query was sent to.
+fn owed_by(entry: &Entry, sent: Option<bool>) -> Option<(Uuid, String)> {
+    let holder = entry.holder.clone().filter(|_| entry.side == Side::Asker)?;
+    (sent == Some(true)).then_some((entry.transaction, holder))
 }
 
 /// Turns a panic, ours or of a library under a peer's message, into an error: an entry that was opened is closed whatever happens.
@@ -170,7 +194,12 @@ async fn unpanicked<T>(work: impl Future<Output = T>) -> Result<T, NodeError> {
 }
 
 /// Logs what ends as it begins.
-async fn record(node: &Arc<Node>, entry: Entry, outcome: Outcome, detail: Option<String>) -> Result<(), NodeError> {
+pub(crate) async fn record(
+    node: &Arc<Node>,
+    entry: Entry,
+    outcome: Outcome,
+    detail: Option<String>,
+) -> Result<(), NodeError> {
     let store = Arc::clone(&node.store);
     let closing = closing(entry.id, outcome, Finding::default(), detail);
     blocking(move || store.log().record(&entry, &closing))
@@ -182,6 +211,10 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
     let store = Arc::clone(&node.store);
     let (permit, opened) = blocking(move || {
         let opened = store.log().open_entry(permit.entry(), Some(permit.quota()));
+        if opened.is_err() && permit.entry().side == Side::Asker {
+            // what would open the commitment of a query that is not asked; if this fails, the next start does it
+            let _ = store.log().drop_input(permit.entry().id);
+        }
         (permit, opened)
     })
     .await?;
@@ -216,12 +249,17 @@ async fn close(
     outcome: Outcome,
     finding: Finding,
     detail: Option<String>,
+    owed_by: Option<(Uuid, String)>,
 ) -> Result<(), NodeError> {
     let store = Arc::clone(&node.store);
     let closing = closing(id, outcome, finding, detail);
-    blocking(move || store.log().close_entry(&closing))
-        .await?
-        .map_err(NodeError::Log)
+    let close = move || {
+        let owed_by = owed_by
+            .as_ref()
+            .map(|(transaction, agency)| (*transaction, agency.as_str()));
+        store.log().close_entry(&closing, owed_by)
+    };
+    blocking(close).await?.map_err(NodeError::Log)
 }
 
 fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>) -> Closing {
@@ -236,6 +274,7 @@ fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>)
         candidates: finding.candidates,
         peer_count: finding.peer_count,
         callee_certificate: finding.callee_certificate,
+        sent: finding.sent,
         detail,
     }
 }

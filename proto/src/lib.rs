@@ -7,6 +7,7 @@
 
 mod check;
 pub mod fault;
+pub mod log;
 pub mod operator;
 pub mod peer;
 

@@ -1,8 +1,8 @@
 //! `overlap.operator.v1`, checked.
 
 use bytes::Bytes;
-use jiff::civil::Date;
-use overlap_audit::Digest;
+use jiff::{Timestamp, civil::Date};
+use overlap_audit::{Digest, Outcome};
 use overlap_records::{Identifier, Kind, Record};
 use uuid::Uuid;
 
@@ -71,15 +71,49 @@ pub struct ListHits {
     pub reason: String,
 }
 
-/// A user reads the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A user looks entries up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListEntries {
-    /// Only entries before this index.
-    pub before: Option<u64>,
+    /// Where the page before ended.
+    pub after: Option<Bytes>,
     /// At most so many.
     pub limit: usize,
     /// Only those of this query.
     pub transaction: Option<Uuid>,
+    /// Begun at this time or later.
+    pub from: Option<Timestamp>,
+    /// Begun before this time.
+    pub until: Option<Timestamp>,
+    /// With this agency, by name or id.
+    pub peer: Option<String>,
+    /// Asked by this person.
+    pub person: Option<String>,
+    /// For this purpose.
+    pub purpose: Option<String>,
+    /// For this case.
+    pub case_reference: Option<String>,
+    /// That stand so.
+    pub outcome: Option<Outcome>,
+}
+
+/// A user asks whether an identifier was in the set of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenInput {
+    /// The query.
+    pub transaction: Uuid,
+    /// The identifier.
+    pub identifier: Identifier,
+    /// Reason in words.
+    pub reason: String,
+}
+
+/// A user takes an alarm back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcknowledgeAlarm {
+    /// The alarm.
+    pub id: Uuid,
+    /// Reason in words.
+    pub reason: String,
 }
 
 impl TryFrom<pb::MatchRequest> for Match {
@@ -164,8 +198,17 @@ impl TryFrom<pb::ListEntriesRequest> for ListEntries {
     type Error = WireError;
 
     fn try_from(request: pb::ListEntriesRequest) -> Result<Self, WireError> {
+        let name = |field, text: String| match text {
+            none if none.is_empty() => Ok(None),
+            name => check::name(field, name).map(Some),
+        };
+        let time = |field, millis: Option<i64>| {
+            let time =
+                |millis| Timestamp::from_millisecond(millis).map_err(|_| WireError::new(field, "must be a time"));
+            millis.map(time).transpose()
+        };
         Ok(Self {
-            before: (request.before != 0).then_some(request.before),
+            after: (!request.after.is_empty()).then_some(request.after),
             limit: match request.limit {
                 0 => 50,
                 limit @ 1..=1000 => limit as usize,
@@ -175,8 +218,55 @@ impl TryFrom<pb::ListEntriesRequest> for ListEntries {
                 true => None,
                 false => Some(check::uuid("transaction", &request.transaction)?),
             },
+            from: time("from", request.from)?,
+            until: time("until", request.until)?,
+            peer: name("peer", request.peer)?,
+            person: name("person", request.person)?,
+            purpose: name("purpose", request.purpose)?,
+            case_reference: match request.case_reference {
+                none if none.is_empty() => None,
+                case => Some(check::case_reference("case_reference", case)?),
+            },
+            outcome: match request.outcome.as_str() {
+                "" => None,
+                outcome => Some(check::listed("outcome", outcome, "must be an outcome of an entry")?),
+            },
         })
     }
+}
+
+impl TryFrom<pb::OpenInputRequest> for OpenInput {
+    type Error = WireError;
+
+    fn try_from(request: pb::OpenInputRequest) -> Result<Self, WireError> {
+        let kind = check::listed("kind", &request.kind, "must be a known kind")?;
+        let identifier = Identifier::from_canonical(kind, &request.canonical);
+        Ok(Self {
+            transaction: check::uuid("transaction", &request.transaction)?,
+            identifier: identifier
+                .map_err(|_| WireError::new("canonical", "must be in canonical form for its kind"))?,
+            reason: check::reason("reason", request.reason)?,
+        })
+    }
+}
+
+impl TryFrom<pb::AcknowledgeAlarmRequest> for AcknowledgeAlarm {
+    type Error = WireError;
+
+    fn try_from(request: pb::AcknowledgeAlarmRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            id: check::uuid("id", &request.id)?,
+            reason: check::reason("reason", request.reason)?,
+        })
+    }
+}
+
+/// The reason that a request to export the log gives.
+///
+/// # Errors
+/// [`WireError`] unless it is in words.
+pub fn export_reason(request: pb::ExportLogRequest) -> Result<String, WireError> {
+    check::reason("reason", request.reason)
 }
 
 /// The id that a request to show an entry names.

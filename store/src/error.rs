@@ -29,6 +29,21 @@ pub enum StoreError {
     /// The system gave no randomness or the key could not be used.
     #[error("the cryptographic library failed")]
     Crypto,
+    /// The log's writer ended before its time.
+    #[error("the log is not written any more: restart the node")]
+    LogStopped,
+    /// The event's key was erased with those of its day.
+    #[error("the log entry was shredded: only its place in the log is left")]
+    Shredded,
+    /// The log's tree cannot be read.
+    #[error("the log's tree: {0}")]
+    Tree(#[from] overlap_audit::TreeError),
+    /// The log's head cannot be signed or believed.
+    #[error("the log's checkpoint: {0}")]
+    Checkpoint(#[from] overlap_audit::CheckpointError),
+    /// The log cannot be exported.
+    #[error("the log cannot be exported: {0}")]
+    Export(#[from] overlap_audit::ExportError),
     /// The log has no such open entry.
     #[error("the log has no open entry of that id")]
     NoSuchEntry,

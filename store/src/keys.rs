@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 3;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -15,8 +15,15 @@ pub(crate) const META_SCRUB: &[u8] = b"scrub";
 /// Key of the last dataset version number given out, in [`Cf::Meta`].
 pub(crate) const META_LAST_VERSION: &[u8] = b"last-version";
 
+/// Key of the log's sealed signing key in [`Cf::Meta`].
+pub(crate) const META_LOG_KEY: &[u8] = b"log-key";
+/// Key of the newest checkpoint in [`Cf::Meta`].
+pub(crate) const META_CHECKPOINT: &[u8] = b"checkpoint";
+/// Key of the index of the first event that was not shredded, in [`Cf::Meta`].
+pub(crate) const META_SHREDDED: &[u8] = b"shredded";
+
 /// A column family.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Cf {
     /// Names above -> plain values.
     Meta,
@@ -26,14 +33,32 @@ pub(crate) enum Cf {
     Items,
     /// [`record`] -> sealed record.
     Records,
-    /// [`index`] -> sealed log event.
+    /// [`index`] -> log event, sealed under a key of its own.
     Log,
+    /// [`day`] -> sealed key of the events of a day.
+    LogKeys,
+    /// [`tile`] -> hashes of a full tile of the tree.
+    LogTiles,
     /// [`entry`] -> indexes of its opening and its end.
     LogEntries,
-    /// [`entry`] -> nothing: the entries without an end.
+    /// [`entry`] -> [`place`] of its opening: the entries without an end.
     LogOpen,
     /// [`transaction`] -> id of the entry that opened it.
     LogTransactions,
+    /// [`indexed`] -> nothing: what entries are found by.
+    LogIndex,
+    /// [`input`] -> sealed salt, then sealed leaves, of the set that an asker committed to.
+    LogInputs,
+    /// [`transaction`] -> receipt of the other side, as JSON.
+    LogReceipts,
+    /// Transaction id -> sealed agency that owes a receipt.
+    LogReceiptsDue,
+    /// Tag of an agency -> sealed, what is known of its log.
+    LogPeers,
+    /// Id of an alarm -> sealed alarm.
+    LogAlarms,
+    /// [`index`] of an end -> [`entry`] that is still to be exported.
+    LogOutbox,
     /// [`quota`] -> sealed count of items asked on a day.
     Quota,
     /// Tag of (peer, dataset, kind, identifier, reference) -> sealed hit of a query.
@@ -41,15 +66,24 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
         Self::Records,
         Self::Log,
+        Self::LogKeys,
+        Self::LogTiles,
         Self::LogEntries,
         Self::LogOpen,
         Self::LogTransactions,
+        Self::LogIndex,
+        Self::LogInputs,
+        Self::LogReceipts,
+        Self::LogReceiptsDue,
+        Self::LogPeers,
+        Self::LogAlarms,
+        Self::LogOutbox,
         Self::Quota,
         Self::Hits,
     ];
@@ -61,9 +95,18 @@ impl Cf {
             Self::Items => "items",
             Self::Records => "records",
             Self::Log => "log",
+            Self::LogKeys => "log-keys",
+            Self::LogTiles => "log-tiles",
             Self::LogEntries => "log-entries",
             Self::LogOpen => "log-open",
             Self::LogTransactions => "log-transactions",
+            Self::LogIndex => "log-index",
+            Self::LogInputs => "log-inputs",
+            Self::LogReceipts => "log-receipts",
+            Self::LogReceiptsDue => "log-receipts-due",
+            Self::LogPeers => "log-peers",
+            Self::LogAlarms => "log-alarms",
+            Self::LogOutbox => "log-outbox",
             Self::Quota => "quota",
             Self::Hits => "hits",
         }
@@ -135,6 +178,18 @@ pub(crate) fn index(index: u64) -> [u8; 8] {
     index.to_be_bytes()
 }
 
+/// Day since 1970-01-01, UTC.
+pub(crate) fn day(day: u32) -> [u8; 4] {
+    day.to_be_bytes()
+}
+
+/// `level ‖ number` of a tile.
+pub(crate) fn tile(level: u8, number: u64) -> [u8; 9] {
+    let mut key = [level; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
 /// Id of a log entry.
 pub(crate) fn entry(id: Uuid) -> [u8; 16] {
     id.into_bytes()
@@ -157,5 +212,43 @@ pub(crate) fn quota(account: [u8; TAG], day: u32) -> [u8; TAG + 4] {
     let mut key = [0; TAG + 4];
     key[..TAG].copy_from_slice(&account);
     key[TAG..].copy_from_slice(&day.to_be_bytes());
+    key
+}
+
+/// Bytes of a [`place`].
+pub(crate) const PLACE: usize = 16;
+/// Bytes of the tag of a value that entries are found by.
+pub(crate) const INDEX_TAG: usize = 8;
+/// Bytes of an [`indexed`] key before the place.
+pub(crate) const INDEX_PREFIX: usize = 1 + INDEX_TAG;
+
+/// `milliseconds since 1970 ‖ index`: entries in the order of their begin. Times before 1970 stay in order.
+pub(crate) fn place(millis: i64, index: u64) -> [u8; PLACE] {
+    let mut key = [0; PLACE];
+    key[..8].copy_from_slice(&(millis.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Time and index of a [`place`].
+pub(crate) fn parse_place(place: &[u8]) -> Option<(i64, u64)> {
+    let (millis, index) = <&[u8; PLACE]>::try_from(place).ok()?.split_first_chunk()?;
+    let millis = (u64::from_be_bytes(*millis) ^ (1 << 63)).cast_signed();
+    Some((millis, u64::from_be_bytes(index.try_into().ok()?)))
+}
+
+/// `field ‖ tag of the value ‖ place`.
+pub(crate) fn indexed(field: u8, tag: [u8; INDEX_TAG], place: [u8; PLACE]) -> [u8; INDEX_PREFIX + PLACE] {
+    let mut key = [field; INDEX_PREFIX + PLACE];
+    key[1..INDEX_PREFIX].copy_from_slice(&tag);
+    key[INDEX_PREFIX..].copy_from_slice(&place);
+    key
+}
+
+/// `entry ‖ part`: part 0 is the salt.
+pub(crate) fn input(entry: Uuid, part: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..16].copy_from_slice(entry.as_bytes());
+    key[16..].copy_from_slice(&part.to_be_bytes());
     key
 }

@@ -18,7 +18,7 @@ pub use dataset::{Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection}
 pub use error::StoreError;
 pub use hits::{FoundRecord, Hits};
 pub use import::{Import, Prepared};
-pub use log::{Filter, Log, Quota};
+pub use log::{Alarm, AlarmKind, Fault, Log, LogPlace, LogSettings, PeerLog, Quota, Search};
 pub use seal::{BadKey, DataKey};
 pub use sorter::{SealedSorter, Sorted};
 
@@ -63,8 +63,9 @@ impl Store {
     /// Opens the store in a directory, made if missing; clears what an import that did not end left behind.
     ///
     /// # Errors
-    /// [`StoreError::WrongKey`], [`StoreError::Schema`], [`StoreError::Rocks`], [`StoreError::Damaged`].
-    pub fn open(directory: &Path, data_key: &DataKey) -> Result<Self, StoreError> {
+    /// [`StoreError::WrongKey`], [`StoreError::Schema`], [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Checkpoint`],
+    /// [`StoreError::Tree`].
+    pub fn open(directory: &Path, data_key: &DataKey, log: &LogSettings) -> Result<Self, StoreError> {
         let db = DB::open_cf_descriptors(&database_options(), directory, column_families())?;
         let inner = Arc::new(Inner {
             db,
@@ -75,7 +76,7 @@ impl Store {
         inner.check_key()?;
         dataset::scrub(&inner, &inner.write_lock())?;
         let datasets = dataset::load(&inner)?;
-        let log = Log::open(Arc::clone(&inner))?;
+        let log = Log::open(Arc::clone(&inner), log)?;
         let hits = Hits::new(Arc::clone(&inner));
         Ok(Self {
             inner,

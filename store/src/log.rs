@@ -1,22 +1,52 @@
-//! The log on disk: events in order, an index from entry to events, and the entries that have no end yet.
+//! The log on disk: events in order, the tree over them, an index from entry to events, and the entries that have no end yet.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod export;
+mod head;
+mod input;
+mod others;
+mod payload;
+mod search;
+mod upkeep;
+mod writer;
 
-use overlap_audit::{Closing, Digest, Entry, Event, Logged};
-use rocksdb::{Direction, IteratorMode, WriteBatch};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use overlap_audit::{Closing, Digest, Entry, Event, Logged, Outcome, SigningKey, VerifyingKey};
+use rocksdb::IteratorMode;
 use uuid::Uuid;
 
+use self::{
+    head::Head,
+    payload::{Periods, Ready, Row},
+    writer::{Draft, Writer},
+};
 use crate::{
     Inner, StoreError,
     keys::{self, Cf},
-    synced,
 };
 
-/// The append-only log. Every append is on disk before it returns.
+pub use others::{Alarm, AlarmKind, PeerLog};
+pub use search::{LogPlace, Search};
+pub use upkeep::Fault;
+
+/// The append-only log. Every append is on disk, under a signed checkpoint, before it returns.
 pub struct Log {
+    writer: Writer,
+    periods: Periods,
+    head: Arc<RwLock<Head>>,
+    signing: Arc<SigningKey>,
+    key: VerifyingKey,
+    hands_on: bool,
     inner: Arc<Inner>,
-    /// Index of the next event; held while an append is written, so that indexes have no gaps.
-    next: Mutex<u64>,
+}
+
+/// How a log is kept.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Name that it signs its checkpoints under.
+    pub name: String,
+    /// Whether ended entries are put in the outbox, to be handed on.
+    pub hands_on: bool,
 }
 
 /// What an entry draws from a daily amount of an agreement, in the same write.
@@ -32,30 +62,46 @@ pub struct Quota {
     pub limit: u64,
 }
 
-/// Which entries to read.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only those before this index.
-    pub before: Option<u64>,
-    /// Only those of this query.
-    pub transaction: Option<Uuid>,
-}
-
 impl Log {
-    pub(crate) fn open(inner: Arc<Inner>) -> Result<Self, StoreError> {
-        let next = match inner
-            .db
-            .iterator_cf(inner.cf(Cf::Log)?, IteratorMode::End)
-            .next()
-            .transpose()?
-        {
-            None => 0,
-            Some((key, _)) => parse_index(&key)?.saturating_add(1),
-        };
+    /// Opens the log, and holds its end against the checkpoint that was signed last.
+    pub(crate) fn open(inner: Arc<Inner>, settings: &LogSettings) -> Result<Self, StoreError> {
+        let signing = Arc::new(head::signing_key(&inner, &settings.name)?);
+        let key = signing.verifying_key();
+        let head = Arc::new(RwLock::new(head::load(&inner, &signing)?));
+        input::clear(&inner)?;
         Ok(Self {
+            writer: Writer::start(Arc::clone(&inner), Arc::clone(&signing), Arc::clone(&head))?,
+            periods: Periods::load(&inner)?,
+            head,
+            signing,
+            key,
+            hands_on: settings.hands_on,
             inner,
-            next: Mutex::new(next),
         })
+    }
+
+    /// What checks the log's checkpoints.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// What countersigns the checkpoints of others, and signs receipts.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The newest checkpoint, as a signed note (C2SP tlog-checkpoint).
+    pub fn checkpoint(&self) -> String {
+        self.head
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .checkpoint
+            .clone()
+    }
+
+    /// Events in the log.
+    pub fn size(&self) -> u64 {
+        self.head.read().unwrap_or_else(PoisonError::into_inner).tree.size()
     }
 
     /// Writes an entry's opening; draws from the quota in the same write, or refuses when it is used up.
@@ -63,45 +109,62 @@ impl Log {
     /// # Errors
     /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
-        self.append(|writes, index| {
+        let event = self.seal(&Event::Opened(Box::new(entry.clone())))?;
+        let filed = Filed::of(&self.inner, entry);
+        let key = keys::transaction(entry.side, entry.transaction);
+        let inner = Arc::clone(&self.inner);
+        self.writer.append(move |draft| {
             if let Some(quota) = quota {
-                self.draw(writes, &quota)?;
+                draw(&inner, draft, &quota)?;
             }
-            let (transactions, key) = (
-                self.inner.cf(Cf::LogTransactions)?,
-                keys::transaction(entry.side, entry.transaction),
-            );
-            if self.inner.db.get_cf(transactions, key)?.is_some() {
+            if draft.get(Cf::LogTransactions, &key)?.is_some() {
                 return Err(StoreError::TransactionTaken);
             }
-            writes.put_cf(transactions, key, keys::entry(entry.id));
-            self.put(writes, index, &Event::Opened(Box::new(entry.clone())))?;
-            writes.put_cf(
-                self.inner.cf(Cf::LogEntries)?,
-                keys::entry(entry.id),
-                keys::index(index),
-            );
-            writes.put_cf(self.inner.cf(Cf::LogOpen)?, keys::entry(entry.id), []);
-            Ok(index + 1)
+            draft.put(Cf::LogTransactions, key, keys::entry(filed.id));
+            let index = draft.event(event);
+            let place = filed.open(draft, index);
+            draft.put(Cf::LogEntries, keys::entry(filed.id), keys::index(index));
+            draft.put(Cf::LogOpen, keys::entry(filed.id), place);
+            draft.index(at(filed.admitted, place));
+            Ok(())
         })
     }
 
-    /// Writes an entry's end.
+    /// Writes an entry's end. Where the peer was sent the query, it owes a receipt from then on.
     ///
     /// # Errors
     /// [`StoreError::NoSuchEntry`] unless the entry is open; [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub fn close_entry(&self, closing: &Closing) -> Result<(), StoreError> {
-        self.append(|writes, index| {
-            let (open, entries) = (self.inner.cf(Cf::LogOpen)?, self.inner.cf(Cf::LogEntries)?);
-            let id = keys::entry(closing.id);
-            if self.inner.db.get_cf(open, id)?.is_none() {
+    pub fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+        let event = self.seal(&Event::Closed(closing.clone()))?;
+        let (id, ended) = (keys::entry(closing.id), search::outcome(&self.inner, closing.outcome));
+        let admitted = search::outcome(&self.inner, Outcome::Admitted);
+        let owed = owed_by
+            .map(|(transaction, agency)| {
+                let at = *transaction.as_bytes();
+                let sealed = self.inner.keys.log().seal(Cf::LogReceiptsDue, &at, agency.as_bytes())?;
+                Ok::<_, StoreError>((at, sealed))
+            })
+            .transpose()?;
+        let hands_on = self.hands_on;
+        self.writer.append(move |draft| {
+            let Some(place) = draft.get(Cf::LogOpen, &id)? else {
                 return Err(StoreError::NoSuchEntry);
+            };
+            let place = <[u8; keys::PLACE]>::try_from(place.as_slice())
+                .map_err(|_| StoreError::Damaged("an open entry's place cannot be read"))?;
+            let opened = draft.get(Cf::LogEntries, &id)?.ok_or(StoreError::NoSuchEntry)?;
+            let index = draft.event(event);
+            draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
+            draft.delete(Cf::LogOpen, id);
+            draft.unindex(at(admitted, place));
+            draft.index(at(ended, place));
+            if let Some((transaction, sealed)) = owed {
+                draft.put(Cf::LogReceiptsDue, transaction, sealed);
             }
-            let opened = self.inner.db.get_cf(entries, id)?.ok_or(StoreError::NoSuchEntry)?;
-            self.put(writes, index, &Event::Closed(closing.clone()))?;
-            writes.put_cf(entries, id, [opened.as_slice(), &keys::index(index)].concat());
-            writes.delete_cf(open, id);
-            Ok(index + 1)
+            if hands_on {
+                draft.put(Cf::LogOutbox, keys::index(index), id);
+            }
+            Ok(())
         })
     }
 
@@ -110,12 +173,28 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
-        self.append(|writes, index| {
-            self.put(writes, index, &Event::Opened(Box::new(entry.clone())))?;
-            self.put(writes, index + 1, &Event::Closed(closing.clone()))?;
-            let indexes = [keys::index(index), keys::index(index + 1)].concat();
-            writes.put_cf(self.inner.cf(Cf::LogEntries)?, keys::entry(entry.id), indexes);
-            Ok(index + 2)
+        let opened = self.seal(&Event::Opened(Box::new(entry.clone())))?;
+        let closed = self.seal(&Event::Closed(closing.clone()))?;
+        let (filed, ended) = (
+            Filed::of(&self.inner, entry),
+            search::outcome(&self.inner, closing.outcome),
+        );
+        let key = keys::transaction(entry.side, entry.transaction);
+        let hands_on = self.hands_on;
+        self.writer.append(move |draft| {
+            let (first, second) = (draft.event(opened), draft.event(closed));
+            let place = filed.open(draft, first);
+            draft.index(at(ended, place));
+            let id = keys::entry(filed.id);
+            draft.put(Cf::LogEntries, id, [keys::index(first), keys::index(second)].concat());
+            // what is denied for using an id again does not take it over
+            if draft.get(Cf::LogTransactions, &key)?.is_none() {
+                draft.put(Cf::LogTransactions, key, id);
+            }
+            if hands_on {
+                draft.put(Cf::LogOutbox, keys::index(second), id);
+            }
+            Ok(())
         })
     }
 
@@ -141,24 +220,18 @@ impl Log {
     /// One entry.
     ///
     /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Event`].
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Event`], [`StoreError::Shredded`].
     pub fn entry(&self, id: Uuid) -> Result<Option<Logged>, StoreError> {
-        let Some(indexes) = self.inner.db.get_cf(self.inner.cf(Cf::LogEntries)?, keys::entry(id))? else {
+        let Some((index, closed)) = self.indexes(id)? else {
             return Ok(None);
         };
-        let (opened, closed) = indexes
-            .split_at_checked(8)
-            .ok_or(StoreError::Damaged("an entry's index is too short"))?;
-        let index = parse_index(opened)?;
         let Event::Opened(entry) = self.event(index)? else {
             return Err(StoreError::Damaged("an entry begins with its end"));
         };
-        let closing = match closed {
-            [] => None,
-            closed => match self.event(parse_index(closed)?)? {
-                Event::Closed(closing) => Some(closing),
-                Event::Opened(_) => return Err(StoreError::Damaged("an entry begins twice")),
-            },
+        let closing = match closed.map(|closed| self.event(closed)).transpose()? {
+            None => None,
+            Some(Event::Closed(closing)) => Some(closing),
+            Some(Event::Opened(_)) => return Err(StoreError::Damaged("an entry begins twice")),
         };
         Ok(Some(Logged {
             index,
@@ -167,98 +240,110 @@ impl Log {
         }))
     }
 
-    /// The newest entries first, at most `limit`.
-    ///
-    /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Event`].
-    pub fn newest(&self, filter: &Filter, limit: usize) -> Result<Vec<Logged>, StoreError> {
-        let last = match filter.before {
-            Some(0) => return Ok(Vec::new()),
-            Some(before) => before - 1,
-            None => u64::MAX,
+    /// Indexes of an entry's opening and its end.
+    fn indexes(&self, id: Uuid) -> Result<Option<(u64, Option<u64>)>, StoreError> {
+        let Some(indexes) = self.inner.db.get_cf(self.inner.cf(Cf::LogEntries)?, keys::entry(id))? else {
+            return Ok(None);
         };
-        let from = keys::index(last);
-        let rows = self
-            .inner
-            .db
-            .iterator_cf(self.inner.cf(Cf::Log)?, IteratorMode::From(&from, Direction::Reverse));
-        let mut found = Vec::new();
-        for row in rows {
-            let (key, sealed) = row?;
-            if let Event::Opened(entry) = self.unseal(&key, &sealed)?
-                && filter
-                    .transaction
-                    .is_none_or(|transaction| transaction == entry.transaction)
-            {
-                found.push(
-                    self.entry(entry.id)?
-                        .ok_or(StoreError::Damaged("an entry has no index"))?,
-                );
-                if found.len() == limit {
-                    break;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Runs one append: `fill` puts events from the given index on and returns the index after them.
-    fn append(&self, fill: impl FnOnce(&mut WriteBatch, u64) -> Result<u64, StoreError>) -> Result<(), StoreError> {
-        let mut next = self.lock();
-        let mut writes = WriteBatch::default();
-        let after = fill(&mut writes, *next)?;
-        self.inner.db.write_opt(writes, &synced())?;
-        *next = after;
-        Ok(())
-    }
-
-    fn put(&self, writes: &mut WriteBatch, index: u64, event: &Event) -> Result<(), StoreError> {
-        let key = keys::index(index);
-        let sealed = self.inner.keys.log().seal(Cf::Log, &key, &event.to_json()?)?;
-        writes.put_cf(self.inner.cf(Cf::Log)?, key, sealed);
-        Ok(())
-    }
-
-    fn draw(&self, writes: &mut WriteBatch, quota: &Quota) -> Result<(), StoreError> {
-        let cf = self.inner.cf(Cf::Quota)?;
-        let key = keys::quota(self.inner.keys.tag(b"quota", &quota.account.0), quota.day);
-        let used = match self.inner.db.get_cf(cf, key)? {
-            None => 0,
-            Some(sealed) => parse_index(&self.inner.keys.log().open(Cf::Quota, &key, &sealed)?)?,
+        let (opened, closed) = indexes
+            .split_at_checked(8)
+            .ok_or(StoreError::Damaged("an entry's index is too short"))?;
+        let closed = match closed {
+            [] => None,
+            closed => Some(parse_index(closed)?),
         };
-        match used.checked_add(quota.items) {
-            Some(total) if total <= quota.limit => {
-                writes.put_cf(
-                    cf,
-                    key,
-                    self.inner.keys.log().seal(Cf::Quota, &key, &total.to_be_bytes())?,
-                );
-                Ok(())
-            }
-            _ => Err(StoreError::QuotaExceeded {
-                limit: quota.limit,
-                used,
-            }),
-        }
+        Ok(Some((parse_index(opened)?, closed)))
+    }
+
+    /// The entry that the event at an index opens; none if it was shredded.
+    fn at(&self, index: u64) -> Result<Option<Logged>, StoreError> {
+        let id = match self.event(index) {
+            Ok(Event::Opened(entry)) => entry.id,
+            Ok(Event::Closed(_)) => return Err(StoreError::Damaged("an entry begins with its end")),
+            Err(StoreError::Shredded) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        self.entry(id)
+    }
+
+    fn seal(&self, event: &Event) -> Result<Ready, StoreError> {
+        self.periods.seal(&self.inner, event)
     }
 
     fn event(&self, index: u64) -> Result<Event, StoreError> {
-        let key = keys::index(index);
-        let sealed = self
-            .inner
-            .db
-            .get_cf(self.inner.cf(Cf::Log)?, key)?
-            .ok_or(StoreError::Damaged("a log event is missing"))?;
-        self.unseal(&key, &sealed)
+        let row = self.row(index)?.ok_or(StoreError::Damaged("a log event is missing"))?;
+        self.unseal(&row)?.ok_or(StoreError::Shredded)
     }
 
-    fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Event, StoreError> {
-        Ok(Event::from_json(&self.inner.keys.log().open(Cf::Log, key, sealed)?)?)
+    fn row(&self, index: u64) -> Result<Option<Row>, StoreError> {
+        let stored = self.inner.db.get_cf(self.inner.cf(Cf::Log)?, keys::index(index))?;
+        stored.map(|bytes| Row::parse(&bytes)).transpose()
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        // the number changes only after a write went through, so a panic elsewhere leaves it right
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The event in a row; none if it was shredded.
+    fn unseal(&self, row: &Row) -> Result<Option<Event>, StoreError> {
+        let Some(key) = self.periods.key(&self.inner, row)? else {
+            return Ok(None);
+        };
+        let plain = row
+            .sealed
+            .open(&key)
+            .map_err(|_| StoreError::Damaged("a log event does not open"))?;
+        Ok(Some(Event::from_json(&plain)?))
+    }
+}
+
+/// How an entry is found from its begin on.
+struct Filed {
+    id: Uuid,
+    millis: i64,
+    prefixes: Vec<(u8, [u8; keys::INDEX_TAG])>,
+    admitted: (u8, [u8; keys::INDEX_TAG]),
+}
+
+impl Filed {
+    fn of(inner: &Inner, entry: &Entry) -> Self {
+        Self {
+            id: entry.id,
+            millis: entry.started.as_millisecond(),
+            prefixes: search::prefixes(inner, entry),
+            admitted: search::outcome(inner, Outcome::Admitted),
+        }
+    }
+
+    fn open(&self, draft: &mut Draft<'_>, index: u64) -> [u8; keys::PLACE] {
+        let place = keys::place(self.millis, index);
+        for prefix in &self.prefixes {
+            draft.index(at(*prefix, place));
+        }
+        place
+    }
+}
+
+fn at((field, tag): (u8, [u8; keys::INDEX_TAG]), place: [u8; keys::PLACE]) -> [u8; keys::INDEX_PREFIX + keys::PLACE] {
+    keys::indexed(field, tag, place)
+}
+
+/// Draws from a daily amount, or refuses.
+fn draw(inner: &Inner, draft: &mut Draft<'_>, quota: &Quota) -> Result<(), StoreError> {
+    let key = keys::quota(inner.keys.tag(b"quota", &quota.account.0), quota.day);
+    let used = match draft.get(Cf::Quota, &key)? {
+        None => 0,
+        Some(sealed) => parse_index(&inner.keys.log().open(Cf::Quota, &key, &sealed)?)?,
+    };
+    match used.checked_add(quota.items) {
+        Some(total) if total <= quota.limit => {
+            draft.put(
+                Cf::Quota,
+                key,
+                inner.keys.log().seal(Cf::Quota, &key, &total.to_be_bytes())?,
+            );
+            Ok(())
+        }
+        _ => Err(StoreError::QuotaExceeded {
+            limit: quota.limit,
+            used,
+        }),
     }
 }
 

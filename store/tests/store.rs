@@ -1,4 +1,4 @@
-//! The store on a real disk: versions, crashes, keys, the log.
+//! The store on a real disk: versions, crashes, keys.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
@@ -8,15 +8,20 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
-use overlap_audit::{Closing, Digest, Entry, Operation, Outcome, Side};
 use overlap_records::{Hints, Identifier, Kind, Profile, Record, Role, Visibility};
-use overlap_store::{DataKey, Dataset, Filter, FoundRecord, Hit, Prepared, Quota, Selection, Store, StoreError};
-use uuid::Uuid;
+use overlap_store::{DataKey, Dataset, FoundRecord, Hit, LogSettings, Prepared, Selection, Store, StoreError};
 
 const TODAY: Date = date(2026, 6, 1);
 
 fn profile() -> Profile {
     Profile::eu_thb_1()
+}
+
+fn log() -> LogSettings {
+    LogSettings {
+        name: "overlap.example/agency/test/log".to_owned(),
+        hands_on: false,
+    }
 }
 
 fn all_of(kind: Kind) -> Selection {
@@ -28,7 +33,7 @@ fn key(digit: char) -> DataKey {
 }
 
 fn open(directory: &Path) -> Arc<Store> {
-    Arc::new(Store::open(directory, &key('1')).unwrap())
+    Arc::new(Store::open(directory, &key('1'), &log()).unwrap())
 }
 
 fn record(reference: &str, phones: &[u32]) -> Record {
@@ -114,7 +119,7 @@ fn a_version_is_all_or_nothing_and_survives_reopening() {
         std::mem::forget(lost);
         elements(&dataset)
     };
-    let store = Arc::new(match Store::open(directory.path(), &key('1')) {
+    let store = Arc::new(match Store::open(directory.path(), &key('1'), &log()) {
         Ok(store) => store,
         // the forgotten import holds the first store open in this process: a copy of its files stands in for the next start
         Err(_) => {
@@ -125,7 +130,7 @@ fn a_version_is_all_or_nothing_and_survives_reopening() {
                     std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
                 }
             }
-            Store::open(&copy, &key('1')).unwrap()
+            Store::open(&copy, &key('1'), &log()).unwrap()
         }
     });
     let dataset = store.dataset("cases").unwrap();
@@ -174,155 +179,13 @@ fn what_may_not_be_compared_is_withheld() {
 }
 
 #[test]
-fn a_transaction_is_opened_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    store.log().open_entry(&entry(Uuid::from_u128(1)), None).unwrap();
-    assert!(matches!(
-        store.log().open_entry(&entry(Uuid::from_u128(1)), None),
-        Err(StoreError::TransactionTaken)
-    ));
-    let mut other_side = entry(Uuid::from_u128(1));
-    other_side.side = Side::Holder;
-    store.log().open_entry(&other_side, None).unwrap();
-}
-
-#[test]
 fn another_key_is_refused_before_anything_is_read() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     assert!(matches!(
-        Store::open(directory.path(), &key('2')),
+        Store::open(directory.path(), &key('2'), &log()),
         Err(StoreError::WrongKey)
     ));
-}
-
-fn entry(transaction: Uuid) -> Entry {
-    let text = format!(
-        r#"{{"id":"{}","transaction":"{transaction}","trace":null,"started":"2026-01-01T00:00:00Z","operation":"combination",
-        "side":"asker","purpose":null,"regime":null,"article":null,"case_reference":null,"reason":null,"person":null,"role":null,
-        "approver":null,"order":null,"asker":null,"holder":null,"caller_certificate":null,"recipients":[],
-        "country":null,"dataset":null,"dataset_version":null,"kinds":[],"mode":null,"protocol":null,"input_count":null,"input":null,
-        "visibility":[],"agreement":null,"agreement_hash":null,"policy_hash":null,"software":"test"}}"#,
-        Uuid::now_v7()
-    );
-    serde_json::from_str(&text).unwrap()
-}
-
-fn closing(id: Uuid) -> Closing {
-    Closing {
-        id,
-        ended: Timestamp::UNIX_EPOCH,
-        outcome: Outcome::Done,
-        hits: None,
-        candidates: None,
-        output_count: None,
-        peer_count: None,
-        callee_certificate: None,
-        detail: None,
-    }
-}
-
-#[test]
-fn the_log_only_grows_and_survives_reopening() {
-    let directory = tempfile::tempdir().unwrap();
-    let (first, second) = (entry(Uuid::from_u128(1)), entry(Uuid::from_u128(2)));
-    {
-        let store = open(directory.path());
-        store.log().open_entry(&first, None).unwrap();
-        store.log().record(&second, &closing(second.id)).unwrap();
-        assert_eq!(store.log().open_entries().unwrap(), vec![first.clone()]);
-        assert!(
-            matches!(
-                store.log().close_entry(&closing(second.id)),
-                Err(StoreError::NoSuchEntry)
-            ),
-            "it is closed already"
-        );
-        assert!(matches!(
-            store.log().close_entry(&closing(Uuid::from_u128(9))),
-            Err(StoreError::NoSuchEntry)
-        ));
-    }
-    let store = open(directory.path());
-    store.log().close_entry(&closing(first.id)).unwrap();
-    assert!(store.log().open_entries().unwrap().is_empty());
-    let newest = store.log().newest(&Filter::default(), 10).unwrap();
-    assert_eq!(
-        newest
-            .iter()
-            .map(|logged| (logged.index, logged.entry.id))
-            .collect::<Vec<_>>(),
-        [(1, second.id), (0, first.id)]
-    );
-    assert!(newest.iter().all(|logged| logged.outcome() == Outcome::Done));
-    let of_first = Filter {
-        transaction: Some(Uuid::from_u128(1)),
-        before: None,
-    };
-    assert_eq!(store.log().newest(&of_first, 10).unwrap().len(), 1);
-    let before = Filter {
-        before: Some(1),
-        transaction: None,
-    };
-    assert_eq!(store.log().newest(&before, 10).unwrap()[0].entry.id, first.id);
-    assert_eq!(store.log().entry(first.id).unwrap().unwrap().entry, first);
-    assert_eq!((first.operation, first.side), (Operation::Combination, Side::Asker));
-}
-
-#[test]
-fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
-    let directory = tempfile::tempdir().unwrap();
-    let quota = |items, day| {
-        Some(Quota {
-            account: Digest([1; 32]),
-            day,
-            items,
-            limit: 10,
-        })
-    };
-    {
-        let store = open(directory.path());
-        store.log().open_entry(&entry(Uuid::from_u128(1)), quota(6, 1)).unwrap();
-        let refused = store.log().open_entry(&entry(Uuid::from_u128(2)), quota(5, 1));
-        assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 10, used: 6 })));
-        assert_eq!(
-            store.log().open_entries().unwrap().len(),
-            1,
-            "what is refused opens nothing"
-        );
-    }
-    let store = open(directory.path());
-    assert!(
-        store.log().open_entry(&entry(Uuid::from_u128(3)), quota(5, 1)).is_err(),
-        "known after a restart"
-    );
-    store.log().open_entry(&entry(Uuid::from_u128(4)), quota(4, 1)).unwrap();
-    store
-        .log()
-        .open_entry(&entry(Uuid::from_u128(5)), quota(10, 2))
-        .unwrap();
-}
-
-#[test]
-fn parallel_appends_have_no_gaps() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path());
-    std::thread::scope(|scope| {
-        for thread in 0..4u128 {
-            let store = &store;
-            scope.spawn(move || {
-                for n in 0..25 {
-                    let entry = entry(Uuid::from_u128(thread << 64 | n | 1 << 100));
-                    store.log().open_entry(&entry, None).unwrap();
-                    store.log().close_entry(&closing(entry.id)).unwrap();
-                }
-            });
-        }
-    });
-    let all = store.log().newest(&Filter::default(), 1000).unwrap();
-    assert_eq!(all.len(), 100);
-    assert!(all.iter().all(|logged| logged.index < 200 && logged.closing.is_some()));
 }
 
 fn expiring(reference: &str, phone: u32, expires: Date) -> Record {
@@ -456,7 +319,7 @@ fn hits_are_kept_and_erased() {
     let store = open(directory.path());
     import(&store, vec![record("a", &[1])]);
     let found = |reference: &str, expires| FoundRecord {
-        transaction: Uuid::now_v7(),
+        transaction: uuid::Uuid::now_v7(),
         found: Timestamp::UNIX_EPOCH,
         peer: "kmar".into(),
         dataset: "cases".into(),

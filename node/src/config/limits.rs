@@ -33,6 +33,12 @@ pub(crate) struct Limits {
     /// What matches found is kept no longer.
     #[serde(with = "humantime_serde")]
     pub(crate) keep_hits: Duration,
+    /// The content of the log is kept no longer.
+    #[serde(with = "humantime_serde")]
+    pub(crate) keep_log: Duration,
+    /// How often peers are shown the head of the log, if it has grown and no query did so before.
+    #[serde(with = "humantime_serde")]
+    pub(crate) witness_every: Duration,
 }
 
 impl Default for Limits {
@@ -49,6 +55,8 @@ impl Default for Limits {
             session: Duration::from_secs(4 * 3600),
             drain: Duration::from_secs(30),
             keep_hits: Duration::from_secs(90 * 86_400),
+            keep_log: Duration::from_secs(5 * 366 * 86_400),
+            witness_every: Duration::from_secs(30),
         }
     }
 }
@@ -68,6 +76,8 @@ impl Limits {
             l if counts(l.handshakes_per_address) => Err(("limits.handshakes_per_address", MUST)),
             l if counts(l.connections) => Err(("limits.connections", MUST)),
             l if l.connect.is_zero() => Err(("limits.connect", LONG)),
+            l if l.keep_log < Duration::from_secs(86_400) => Err(("limits.keep_log", "must be at least a day")),
+            l if l.witness_every.is_zero() => Err(("limits.witness_every", LONG)),
             l if l.session.is_zero() => Err(("limits.session", LONG)),
             l if l.idle_stream.is_zero() => Err(("limits.idle_stream", LONG)),
             _ => Ok(self),

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use overlap_audit::Outcome;
+use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK, WireError,
     fault::Reason,
     pb::peer as pb,
     peer::{self, Response},
-    plain,
 };
 use overlap_psi::{
     PeerMisbehaved, Stored,
@@ -17,16 +16,18 @@ use overlap_psi::{
 use overlap_store::StoreError;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Request, Streaming};
 
-use super::{fault, misuse_of, protocol_terms, send_blocking};
+use super::{misuse_of, peer_fault, protocol_terms, send_blocking};
 use crate::{
     dial::{self, Dialled},
     error::NodeError,
+    fault,
     findings::{self, About, Findings},
     node::{Node, now},
     pool::blocking,
     spine::{Finding, Opened, Session},
+    trace::TraceContext,
 };
 
 /// Asks a peer for one match.
@@ -91,15 +92,23 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             node: Arc::clone(node),
             stream: None,
         };
-        let answer = incoming
-            .within_idle(client.r#match(ReceiverStream::new(outgoing)))
-            .await?;
-        incoming.stream = Some(answer.map_err(|status| incoming.status(&status))?.into_inner());
+        let mut request = Request::new(ReceiverStream::new(outgoing));
+        TraceContext::send(opened.entry(), request.metadata_mut())?;
+        fault::point(Side::Asker, "dialled");
+        // from here on the peer may have heard of it
+        finding.sent = Some(true);
+        let answer = incoming.within_idle(client.r#match(request)).await?;
+        incoming.stream = Some(
+            answer
+                .map_err(|status| dial::refusal(&incoming.peer, &status))?
+                .into_inner(),
+        );
 
         let Some(Response::Accepted(peer_size)) = incoming.next().await? else {
             return Err(incoming.misbehaved(PeerMisbehaved::OutOfTurn));
         };
         finding.peer_count = Some(peer_size);
+        fault::point(Side::Asker, "accepted");
         let terms = protocol_terms(&permitted.opening, &node.config.id, &permitted.peer.id, peer_size)?;
         let (blinder, mut matcher) = Blinder::start(terms, &mut rand::rng());
         let blinding = tokio::spawn(blind(
@@ -141,6 +150,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                 },
             );
         }
+        fault::point(Side::Asker, "received");
         let matched = node
             .pool
             .run(move || matcher.finish())
@@ -199,7 +209,7 @@ async fn blind(
             let (next, blinded) = node
                 .pool
                 .install(|| blinder.blind(&chunk))
-                .map_err(|error| fault(&peer, error))?;
+                .map_err(|error| peer_fault(&peer, error))?;
             blinder = next;
             send_blocking(&requests, peer::blinded(&blinded), None, &peer)?;
         }
@@ -231,7 +241,7 @@ impl Incoming {
         };
         let message = self.within_idle(stream.message()).await?;
         self.stream = Some(stream);
-        match message.map_err(|status| self.status(&status))? {
+        match message.map_err(|status| dial::refusal(&self.peer, &status))? {
             None => Ok(None),
             Some(message) => Response::try_from(message)
                 .map(Some)
@@ -249,29 +259,6 @@ impl Incoming {
             peer: self.peer.clone(),
             seconds,
         })
-    }
-
-    /// What a status says: a refusal of the peer where it carries a reason, else a broken link.
-    fn status(&self, status: &Status) -> NodeError {
-        let peer = self.peer.clone();
-        match Reason::of(status) {
-            Some(Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable) => {
-                NodeError::Unreachable {
-                    peer,
-                    why: plain(status.message()),
-                }
-            }
-            Some(_) => NodeError::PeerRefused {
-                peer,
-                message: plain(status.message()),
-            },
-            // a status that the gRPC library made
-            None if status.code() == Code::OutOfRange => NodeError::of_stream(&peer, status),
-            None => NodeError::Unreachable {
-                peer,
-                why: plain(&dial::cause(status)),
-            },
-        }
     }
 
     fn misbehaved(&self, source: PeerMisbehaved) -> NodeError {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use overlap_audit::Outcome;
+use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK,
     pb::peer as pb,
@@ -25,9 +25,10 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use super::{fault, labels::Handles, misuse_of, protocol_terms, send, send_blocking, spill_directory};
+use super::{labels::Handles, misuse_of, peer_fault, protocol_terms, send, send_blocking, spill_directory};
 use crate::{
     error::NodeError,
+    fault,
     node::Node,
     pool::{Pool, blocking},
     spine::{Finding, Opened, Session},
@@ -70,9 +71,11 @@ where
             ended: Ended::default(),
         };
         work.reply(Response::Accepted(own_size)).await?;
+        fault::point(Side::Holder, "accepted");
         // what was supplied is logged however the session ends
         finding.supplied = Some(Arc::clone(&work.handed));
         work.answer(opened, terms, own_size, evaluator, tokeniser).await?;
+        fault::point(Side::Holder, "handed");
         // Everything is out: from here on an asker that hangs up or is silent cannot make it look as if nothing had been supplied.
         finding.remark = match work.expect_end(terms).await {
             Ok(()) => None,
@@ -231,7 +234,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
                 }
                 let (next, tokens) = pool
                     .install(|| make(tokeniser, &chunk))
-                    .map_err(|error| fault(&peer, error))?;
+                    .map_err(|error| peer_fault(&peer, error))?;
                 tokeniser = next;
                 sorter.push(&tokens)?;
                 done += chunk.len() as u64;

@@ -1,5 +1,13 @@
 //! `overlap log`.
 
+mod check;
+mod export;
+mod files;
+mod list;
+mod open;
+mod reconcile;
+mod stats;
+
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table};
@@ -10,61 +18,49 @@ use uuid::Uuid;
 use crate::{
     client::{self, Client, Failure},
     output::{Output, grouped, table},
-    settings::Settings,
+    settings::Connection,
 };
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// List the newest entries
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-        /// Only entries before this index: the last one shown, to read on
-        #[arg(long, value_name = "INDEX")]
-        before: Option<u64>,
-        /// Only those of this query
-        #[arg(long, value_name = "UUID")]
-        transaction: Option<Uuid>,
-    },
+    /// Find entries by time, agency, person, purpose, case or outcome; the newest first
+    List(list::Args),
     /// Show one entry with all its fields
     Show {
         /// Id of the entry, or of the transaction, which `overlap match` prints
         #[arg(value_name = "ID")]
         entry: Uuid,
     },
+    /// Take the log away as a file that can be checked without the node; or make a table of such a file
+    Export(export::Args),
+    /// Check a log that was taken away: that nothing was changed, left out or added, and who has countersigned it
+    Verify(check::VerifyArgs),
+    /// Make a small proof out of a log: that it has one entry, or that it only grew
+    Prove(check::ProveArgs),
+    /// Check a proof: of an entry, of growth, or of what was in a query's set
+    Check(check::CheckArgs),
+    /// Hold two agencies' logs against each other: every query in one has its twin in the other
+    Reconcile(reconcile::Args),
+    /// Count the queries in a log that was taken away, by agency, purpose, outcome and month
+    Stats(stats::Args),
+    /// Show an auditor whether an identifier was in the set that your node asked with
+    Open(open::Args),
+    /// Take an alarm back, once you have looked into it
+    Acknowledge {
+        /// Id of the alarm, as `overlap status` shows it
+        #[arg(value_name = "ID")]
+        alarm: Uuid,
+        /// What you found, in words; goes to the log
+        #[arg(long)]
+        reason: String,
+    },
 }
 
-pub(crate) async fn run(settings: Settings, command: Command, output: &mut Output) -> Result<(), Failure> {
-    let mut client = client::connect(&settings).await?;
+pub(crate) async fn run(connection: Connection, command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::List {
-            limit,
-            before,
-            transaction,
-        } => {
-            let transaction = transaction.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
-            let mut entries: Vec<Logged> = Vec::new();
-            // the node's pages end where a message would grow too large
-            while entries.len() < limit as usize {
-                let before = entries.last().map(|last| last.index).or(before);
-                if before == Some(0) {
-                    break;
-                }
-                let request = pb::ListEntriesRequest {
-                    before: before.unwrap_or_default(),
-                    limit: limit - entries.len() as u32,
-                    transaction: transaction.clone().into(),
-                };
-                let page = client.list_entries(request).await?.into_inner().entries;
-                if page.is_empty() {
-                    break;
-                }
-                entries.extend(page.iter().map(|entry| parse(entry)).collect::<Result<Vec<_>, _>>()?);
-            }
-            output.print(&entries, |out| writeln!(out, "{}", entries_table(&entries)))
-        }
+        Command::List(args) => list::run(connection.check()?, args, output).await,
         Command::Show { entry } => {
+            let mut client = client::connect(&connection.check()?).await?;
             let request = pb::ShowEntryRequest {
                 entry: entry.as_bytes().to_vec().into(),
             };
@@ -78,6 +74,24 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
             };
             output.print(&entry, |out| print(out, &entry))
         }
+        Command::Export(args) => export::run(connection, args, output).await,
+        Command::Verify(args) => check::verify(&args, output),
+        Command::Prove(args) => check::prove(&args, output),
+        Command::Check(args) => check::check(&args, output),
+        Command::Reconcile(args) => reconcile::run(&args, output),
+        Command::Stats(args) => stats::run(&args, output),
+        Command::Open(args) => open::run(connection.check()?, args, output).await,
+        Command::Acknowledge { alarm, reason } => {
+            let mut client = client::connect(&connection.check()?).await?;
+            let request = pb::AcknowledgeAlarmRequest {
+                id: alarm.as_bytes().to_vec().into(),
+                reason,
+            };
+            client.acknowledge_alarm(request).await?;
+            output.print(&serde_json::json!({ "acknowledged": alarm }), |out| {
+                writeln!(out, "alarm {alarm} is taken back; the log says who did it and why")
+            })
+        }
     }
 }
 
@@ -85,9 +99,9 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
 pub(crate) async fn of_transaction(client: &mut Client, transaction: Uuid) -> Result<Vec<Logged>, Failure> {
     let transaction = transaction.as_bytes().to_vec().into();
     let request = pb::ListEntriesRequest {
-        before: 0,
         limit: 10,
         transaction,
+        ..pb::ListEntriesRequest::default()
     };
     let entries = client.list_entries(request).await?.into_inner().entries;
     entries.iter().map(|entry| parse(entry)).collect()
@@ -171,10 +185,7 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
         ("mode", text(&entry.mode)),
         ("protocol", text(&entry.protocol)),
         ("items asked", number(entry.input_count)),
-        (
-            "input commitment",
-            entry.input.as_ref().map(|input| input.digest.to_string()),
-        ),
+        ("input commitment", digest(entry.input_commitment)),
         ("items given", closing.and_then(|closing| number(closing.output_count))),
         ("hits", closing.and_then(|closing| number(closing.hits))),
         ("candidates", closing.and_then(|closing| number(closing.candidates))),
@@ -192,6 +203,7 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
             digest(closing.and_then(|closing| closing.callee_certificate)),
         ),
         ("trace", text(&entry.trace)),
+        ("caller's step", text(&entry.parent_span)),
         ("software", Some(entry.software.clone())),
     ]
     .into_iter()

@@ -1,0 +1,104 @@
+//! Alarms: what must not be, told loudly until somebody has looked into it.
+
+use std::sync::Arc;
+
+use overlap_audit::{Operation, Outcome, Side};
+use overlap_proto::{fault::Reason, operator::AcknowledgeAlarm};
+use overlap_store::{Alarm, AlarmKind};
+use uuid::Uuid;
+
+use crate::{
+    config::Role,
+    error::NodeError,
+    node::{Node, now},
+    operator_service::dataset_entry,
+    policy::{self, Denial, User},
+    pool::blocking,
+    spine::{self, Finding},
+};
+
+/// Raises an alarm, unless there is one of that kind about that agency; it is an entry of the log too.
+pub(crate) async fn raise(node: &Arc<Node>, agency: &str, kind: AlarmKind, what: String) -> Result<(), NodeError> {
+    let alarm = Alarm {
+        id: Uuid::now_v7(),
+        raised: now(),
+        agency: agency.to_owned(),
+        kind,
+        what,
+    };
+    let (store, raised) = (Arc::clone(&node.store), alarm.clone());
+    let is_new = blocking(move || {
+        let same = |other: &Alarm| (&other.agency, other.kind) == (&raised.agency, raised.kind);
+        if store.log().alarms()?.iter().any(same) {
+            return Ok(false);
+        }
+        store.log().raise(&raised)?;
+        Ok::<_, NodeError>(true)
+    })
+    .await??;
+    if !is_new {
+        return Ok(());
+    }
+    tracing::error!(agency, kind = kind.name(), what = alarm.what, "ALARM");
+    node.alarmed.send_replace(true);
+    let mut entry = policy::blank_entry(Operation::Consultation, Side::Witness, now(), Uuid::now_v7());
+    entry.id = alarm.id;
+    entry.policy_hash = Some(node.config.policy_hash);
+    entry.holder = Some(node.config.id.clone());
+    entry.asker = (agency != node.config.id).then(|| agency.to_owned());
+    entry.reason = Some(format!("alarm: {}", kind.name()));
+    spine::record(node, entry, Outcome::Error, Some(alarm.what)).await
+}
+
+/// Tells whether there are alarms, at the start.
+pub(crate) async fn load(node: &Arc<Node>) -> Result<(), NodeError> {
+    let store = Arc::clone(&node.store);
+    let alarms = blocking(move || store.log().alarms()).await??;
+    for alarm in &alarms {
+        tracing::error!(
+            agency = alarm.agency,
+            kind = alarm.kind.name(),
+            what = alarm.what,
+            "ALARM"
+        );
+    }
+    node.alarmed.send_replace(!alarms.is_empty());
+    Ok(())
+}
+
+/// Takes an alarm back on a user's word, which is an entry. What was known of that log is forgotten: it is taken as it is from now on.
+pub(crate) async fn acknowledge(node: &Arc<Node>, user: &User, wish: AcknowledgeAlarm) -> Result<(), NodeError> {
+    let mut entry = dataset_entry(node, user, Operation::Alteration, "");
+    entry.dataset = None;
+    entry.reason = Some(wish.reason);
+    let store = Arc::clone(&node.store);
+    let alarms = blocking(move || store.log().alarms()).await??;
+    let found = user.acts_as(&[Role::Operator]).and_then(|role| {
+        entry.role = Some(role.name().to_owned());
+        let found = alarms.into_iter().find(|alarm| alarm.id == wish.id);
+        found
+            .ok_or_else(|| NodeError::refused(Reason::NotFound, "there is no alarm with this id; see `overlap status`"))
+    });
+    let alarm = match found {
+        Ok(alarm) => alarm,
+        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
+    };
+    let remark = format!("alarm {} ({}) about {}", alarm.id, alarm.kind.name(), alarm.agency);
+    let store = Arc::clone(&node.store);
+    spine::logged(node, entry, async move {
+        blocking(move || {
+            if alarm.kind != AlarmKind::Damaged {
+                store.log().forget_peer(&alarm.agency)?;
+            }
+            store.log().lower(alarm.id)
+        })
+        .await??;
+        let finding = Finding {
+            remark: Some(remark),
+            ..Finding::default()
+        };
+        Ok((Outcome::Done, finding, ()))
+    })
+    .await?;
+    load(node).await
+}

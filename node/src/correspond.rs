@@ -1,0 +1,302 @@
+//! Telling peers about the own log, in the background: receipts for queries that ended, and heads to be countersigned.
+
+use std::{sync::Arc, time::Duration};
+
+use overlap_audit::{Checkpoint, Side, SignedCheckpoint, check_consistency};
+use overlap_proto::{
+    WireError,
+    fault::Reason,
+    log::{self, Cosign, CosignAnswer, Cosigned, MOST_RECEIPTS, Receipts, ReceiptsAnswer},
+    pb::peer::{self as pb, peer_service_client::PeerServiceClient},
+};
+use overlap_store::{AlarmKind, PeerLog};
+use tokio::time::{sleep, timeout};
+use tonic::{Response, Status, transport::Channel};
+
+use crate::{
+    alarm,
+    config::Peer,
+    dial::{self, Dialled},
+    error::NodeError,
+    node::Node,
+    pool::blocking,
+    witness,
+};
+
+/// How long queries that end at about the same time are waited for.
+const GATHER: Duration = Duration::from_millis(50);
+/// The longest wait after a peer could not be reached.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+type Client = PeerServiceClient<Channel>;
+
+/// Corresponds with one peer until the node drains.
+pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
+    let Ok(correspondence) = node.correspondence(&peer.id) else {
+        return;
+    };
+    let every = node.config.limits.witness_every;
+    let mut failures = 0;
+    loop {
+        let wait = match failures {
+            0 => every,
+            failures => Duration::from_secs(1 << u32::min(failures, 9))
+                .min(LONGEST_WAIT)
+                .min(every),
+        };
+        let poked = async {
+            // who cannot be reached is not called at each query
+            match failures {
+                0 => correspondence.poke.notified().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = node.draining.cancelled() => return,
+            () = sleep(wait) => {}
+            () = poked => sleep(GATHER).await,
+        }
+        match round(&node, &peer).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about the logs");
+            }
+        }
+    }
+}
+
+async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
+    let (store, id) = (Arc::clone(&node.store), peer.id.clone());
+    let (known, owed) = blocking(move || {
+        let log = store.log();
+        Ok::<_, NodeError>((log.peer(&id)?, !log.receipts_due(&id, 1)?.is_empty()))
+    })
+    .await??;
+    let cosigned = known.as_ref().map_or(0, |known| cosigned(node, known));
+    let suspects = node.correspondence(&peer.id)?.suspects();
+    let has_grown = node.store.log().size() > cosigned;
+    if !has_grown && !owed && suspects.is_empty() {
+        return Ok(());
+    }
+    let told = tell(
+        node,
+        peer,
+        has_grown.then_some(cosigned),
+        known.is_none(),
+        owed,
+        &suspects,
+    )
+    .await;
+    if told.is_err() {
+        node.correspondence(&peer.id)?.suspect_again(suspects);
+    }
+    told
+}
+
+async fn tell(
+    node: &Arc<Node>,
+    peer: &Peer,
+    cosigned: Option<u64>,
+    is_new: bool,
+    owed: bool,
+    suspects: &[SignedCheckpoint],
+) -> Result<(), NodeError> {
+    let tls = node.tls.dial.load_full();
+    let Dialled {
+        mut client,
+        certificate,
+    } = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
+    witness::check_key(node, peer, &certificate)?;
+    if cosigned.is_some() || is_new {
+        cosign(node, peer, &mut client, cosigned.unwrap_or_default()).await?;
+    }
+    for head in suspects {
+        ask_about(node, peer, &mut client, head).await?;
+    }
+    if owed {
+        exchange(node, peer, &mut client).await?;
+    }
+    Ok(())
+}
+
+/// Size of the own log that the peer countersigned last.
+fn cosigned(node: &Node, known: &PeerLog) -> u64 {
+    let signed = known
+        .cosigned
+        .as_deref()
+        .and_then(|text| SignedCheckpoint::parse(text).ok());
+    let size = signed.and_then(|signed| {
+        signed
+            .verify(node.store.log().verifying_key())
+            .ok()
+            .map(|head| head.size)
+    });
+    // of a log that was rolled back, the end is not there any more
+    size.filter(|size| *size <= node.store.log().size()).unwrap_or_default()
+}
+
+/// Has the newest head countersigned.
+async fn cosign(node: &Arc<Node>, peer: &Peer, client: &mut Client, from: u64) -> Result<(), NodeError> {
+    // the peer may know another head than this node thinks, after a lost answer or a restored backup
+    const TRIES: usize = 3;
+    let mut from = from;
+    for _ in 0..TRIES {
+        let log = node.store.log();
+        let signed = SignedCheckpoint::parse(&log.checkpoint())
+            .map_err(|_| NodeError::Broken("the own checkpoint cannot be read"))?;
+        let size = signed.unverified().size;
+        let (store, start) = (Arc::clone(&node.store), from);
+        let proof = blocking(move || store.log().consistency(start, size)).await??;
+        let wish = Cosign {
+            log_key: log.verifying_key().clone(),
+            cosigner_key: log.signing_key().cosigner_key(),
+            checkpoint: signed,
+            old_size: from,
+            proof,
+            seen: witness::seen(node).await?,
+        };
+        let text = wish.checkpoint.to_string();
+        let answer = call(node, peer, client.cosign(pb::CosignRequest::from(wish))).await?;
+        let answer = Cosigned::try_from(answer).map_err(|source| wrong(peer, source))?;
+        let known = witness::learn(node, peer, answer.log_key, answer.cosigner_key).await?;
+        witness::compare(node, answer.seen).await?;
+        match answer.answer {
+            CosignAnswer::Line(line) => {
+                let bad = |_| misbehaved(peer, "its countersignature does not hold");
+                let signed = SignedCheckpoint::parse(&text).and_then(|signed| signed.with_cosignature(&line));
+                let signed = signed.map_err(bad)?;
+                signed.cosigned_at(&known.cosigner).map_err(bad)?;
+                let text = signed.to_string();
+                return witness::keep(node, &peer.id, move |log| log.cosigned = Some(text)).await;
+            }
+            CosignAnswer::Known(known) if known <= size => from = known,
+            CosignAnswer::Known(known) => {
+                return Err(misbehaved(
+                    peer,
+                    &format!("it says that it countersigned {known} events of this log, which has {size}"),
+                ));
+            }
+        }
+    }
+    Err(misbehaved(peer, "it does not countersign what it asked for"))
+}
+
+/// Asks a peer for the proof that a head that others have seen is of the history that this node has seen.
+async fn ask_about(
+    node: &Arc<Node>,
+    peer: &Peer,
+    client: &mut Client,
+    suspect: &SignedCheckpoint,
+) -> Result<(), NodeError> {
+    let (store, id) = (Arc::clone(&node.store), peer.id.clone());
+    let Some(log) = blocking(move || store.log().peer(&id)).await?? else {
+        return Ok(());
+    };
+    let (Ok(head), Some((_, last))) = (witness::verified(suspect, &log.key), witness::witnessed(&log)?) else {
+        return Ok(());
+    };
+    let (old, new) = if head.size < last.size {
+        (&head, &last)
+    } else {
+        (&last, &head)
+    };
+    let request = pb::ProveConsistencyRequest {
+        old_size: old.size,
+        new_size: new.size,
+    };
+    let answer = timeout(node.config.limits.idle_stream, client.prove_consistency(request)).await;
+    match answer.map_err(|_| idle(node, peer))? {
+        Ok(answer) => {
+            let proof = log::proof(&answer.into_inner()).map_err(|source| wrong(peer, source))?;
+            match check_consistency(&proof, (old.size, &old.root), (new.size, &new.root)) {
+                Ok(()) => Ok(()),
+                Err(_) => witness::two_histories(node, peer, old, new).await,
+            }
+        }
+        Err(status) if Reason::of(&status) == Some(Reason::NotFound) => went_back(node, peer, new).await,
+        Err(status) => Err(dial::refusal(&peer.name, &status)),
+    }
+}
+
+/// A log that is shorter than a head that it signed.
+async fn went_back(node: &Arc<Node>, peer: &Peer, head: &Checkpoint) -> Result<(), NodeError> {
+    let what = format!(
+        "{} signed {} events of its log, and now has fewer: was an old backup put back?",
+        peer.name, head.size
+    );
+    alarm::raise(node, &peer.id, AlarmKind::WentBack, what).await
+}
+
+/// Gives the own receipts for the peer's, until none is owed or nothing more comes.
+async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<(), NodeError> {
+    loop {
+        let (store, id) = (Arc::clone(&node.store), peer.id.clone());
+        let (due, own) = blocking(move || {
+            let log = store.log();
+            let due = log.receipts_due(&id, MOST_RECEIPTS)?;
+            let own = due.iter().map(|transaction| log.receipt(Side::Asker, *transaction));
+            let own = own.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, NodeError>((due, own))
+        })
+        .await??;
+        if own.is_empty() {
+            return Ok(());
+        }
+        let request = pb::ExchangeReceiptsRequest::from(Receipts(own));
+        let answer = call(node, peer, client.exchange_receipts(request)).await?;
+        let answer = ReceiptsAnswer::try_from(answer).map_err(|source| wrong(peer, source))?;
+        let (running, peer) = (Arc::clone(node), peer.clone());
+        let settled = blocking(move || {
+            let log = running.store.log();
+            let unknown = || NodeError::Broken("a peer's log is not known");
+            let key = log.peer(&peer.id)?.ok_or_else(unknown)?.key;
+            let mut kept = Vec::new();
+            for signed in answer.receipts {
+                let receipt = witness::check(&signed, &key, Side::Holder)
+                    .map_err(|error| misbehaved(&peer, &error.to_string()))?;
+                if due.contains(&receipt.transaction) {
+                    kept.push((Side::Asker, receipt.transaction, signed));
+                }
+            }
+            log.keep_receipts(&kept)?;
+            let waived: Vec<_> = answer.unknown.into_iter().filter(|id| due.contains(id)).collect();
+            log.waive_receipts(&waived)?;
+            Ok::<_, NodeError>(kept.len() + waived.len())
+        })
+        .await??;
+        if settled == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn call<T>(
+    node: &Node,
+    peer: &Peer,
+    answer: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, NodeError> {
+    let answer = timeout(node.config.limits.idle_stream, answer).await;
+    let answer = answer.map_err(|_| idle(node, peer))?;
+    Ok(answer
+        .map_err(|status| dial::refusal(&peer.name, &status))?
+        .into_inner())
+}
+
+fn idle(node: &Node, peer: &Peer) -> NodeError {
+    NodeError::PeerIdle {
+        peer: peer.name.clone(),
+        seconds: node.config.limits.idle_stream.as_secs(),
+    }
+}
+
+fn wrong(peer: &Peer, source: WireError) -> NodeError {
+    NodeError::PeerWire {
+        peer: peer.name.clone(),
+        source,
+    }
+}
+
+fn misbehaved(peer: &Peer, what: &str) -> NodeError {
+    NodeError::refused(Reason::PeerMisbehaved, format!("{}: {what}", peer.name))
+}

@@ -1,0 +1,245 @@
+//! Group commit: one thread writes what callers hand in, as many as are waiting with one sync, and each caller waits for its own.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use overlap_audit::{FullTile, SigningKey, Tree};
+use rocksdb::WriteBatch;
+
+use super::{head::Head, payload::Ready};
+use crate::{
+    Inner, StoreError,
+    keys::{self, Cf, INDEX_PREFIX, PLACE},
+    synced,
+};
+
+/// Most appends that one sync makes durable: a bound on how long the first of them waits for the others.
+const MAX_GROUP: usize = 1024;
+
+type Fill = Box<dyn FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send>;
+
+struct Append {
+    fill: Fill,
+    done: SyncSender<Result<(), StoreError>>,
+}
+
+/// The writing thread. Ends when it is dropped, after what was handed in.
+pub(super) struct Writer {
+    appends: Mutex<Option<Sender<Append>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What one append writes; nothing of it if it fails.
+pub(super) struct Draft<'a> {
+    group: &'a Group<'a>,
+    /// What later appends may read.
+    writes: Vec<(Cf, Vec<u8>, Option<Vec<u8>>)>,
+    events: Vec<Ready>,
+    indexed: Vec<([u8; INDEX_PREFIX + PLACE], bool)>,
+}
+
+/// What one sync makes durable.
+struct Group<'a> {
+    inner: &'a Inner,
+    writes: WriteBatch,
+    /// What earlier appends of the group write, since the database does not show it yet.
+    pending: HashMap<(Cf, Vec<u8>), Option<Vec<u8>>>,
+    tree: Tree,
+}
+
+impl Writer {
+    pub(super) fn start(inner: Arc<Inner>, key: Arc<SigningKey>, head: Arc<RwLock<Head>>) -> Result<Self, StoreError> {
+        let (appends, queue) = channel();
+        let thread = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || run(&inner, &key, &head, &queue))?;
+        Ok(Self {
+            appends: Mutex::new(Some(appends)),
+            thread: Some(thread),
+        })
+    }
+
+    /// Writes what `fill` drafts and returns once it is on disk.
+    pub(super) fn append(
+        &self,
+        fill: impl FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (done, ended) = sync_channel(1);
+        let append = Append {
+            fill: Box::new(fill),
+            done,
+        };
+        let queue = self.appends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        queue
+            .and_then(|queue| queue.send(append).ok())
+            .ok_or(StoreError::LogStopped)?;
+        ended.recv().map_err(|_| StoreError::LogStopped)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // closing the queue ends the thread, which holds the database
+        self.appends.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>) {
+    while let Ok(first) = queue.recv() {
+        let waiting = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
+        let tree = head.read().unwrap_or_else(PoisonError::into_inner).tree.clone();
+        let mut group = Group {
+            inner,
+            writes: WriteBatch::default(),
+            pending: HashMap::new(),
+            tree,
+        };
+        let mut written = Vec::new();
+        for Append { fill, done } in waiting {
+            match group.take(fill) {
+                Ok(()) => written.push(done),
+                Err(error) => {
+                    let _ = done.send(Err(error));
+                }
+            }
+        }
+        if written.is_empty() {
+            continue;
+        }
+        let result = group.write(key, head);
+        for done in written {
+            // who waits no longer has gone with the node
+            let _ = done.send(result.clone().map_err(StoreError::from));
+        }
+    }
+}
+
+/// Why nothing of a group was written; told to each of its callers.
+#[derive(Clone)]
+enum GroupError {
+    Rocks(rocksdb::Error),
+    Tree(overlap_audit::TreeError),
+    Checkpoint(overlap_audit::CheckpointError),
+    Damaged,
+}
+
+impl From<GroupError> for StoreError {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::Rocks(error) => Self::Rocks(error),
+            GroupError::Tree(error) => Self::Tree(error),
+            GroupError::Checkpoint(error) => Self::Checkpoint(error),
+            GroupError::Damaged => Self::Damaged("a column family is missing"),
+        }
+    }
+}
+
+impl Group<'_> {
+    /// Takes in one append as a whole, or not at all.
+    fn take(&mut self, fill: Fill) -> Result<(), StoreError> {
+        let mut draft = Draft {
+            group: self,
+            writes: Vec::new(),
+            events: Vec::new(),
+            indexed: Vec::new(),
+        };
+        fill(&mut draft)?;
+        let Draft {
+            writes,
+            events,
+            indexed,
+            ..
+        } = draft;
+        let [log, tiles, index] = [
+            self.inner.cf(Cf::Log)?,
+            self.inner.cf(Cf::LogTiles)?,
+            self.inner.cf(Cf::LogIndex)?,
+        ];
+        for (cf, key, value) in writes {
+            let handle = self.inner.cf(cf)?;
+            match &value {
+                Some(value) => self.writes.put_cf(handle, &key, value),
+                None => self.writes.delete_cf(handle, &key),
+            }
+            self.pending.insert((cf, key), value);
+        }
+        for (key, is_there) in indexed {
+            match is_there {
+                true => self.writes.put_cf(index, key, []),
+                false => self.writes.delete_cf(index, key),
+            }
+        }
+        let mut full = Vec::new();
+        for Ready { bytes, leaf } in events {
+            self.writes.put_cf(log, keys::index(self.tree.size()), bytes);
+            self.tree.push(leaf, &mut full);
+        }
+        for FullTile { level, number, hashes } in full {
+            self.writes.put_cf(tiles, keys::tile(level, number), hashes);
+        }
+        Ok(())
+    }
+
+    /// Signs the new head and makes all of it durable; only then readers see it.
+    fn write(mut self, key: &SigningKey, head: &RwLock<Head>) -> Result<(), GroupError> {
+        let root = self.tree.root().map_err(GroupError::Tree)?;
+        let checkpoint = key.sign(self.tree.size(), &root).map_err(GroupError::Checkpoint)?;
+        let text = checkpoint.to_string();
+        let meta = self.inner.cf(Cf::Meta).map_err(|_| GroupError::Damaged)?;
+        self.writes.put_cf(meta, keys::META_CHECKPOINT, &text);
+        self.inner
+            .db
+            .write_opt(self.writes, &synced())
+            .map_err(GroupError::Rocks)?;
+        let mut head = head.write().unwrap_or_else(PoisonError::into_inner);
+        *head = Head {
+            tree: self.tree,
+            checkpoint: text,
+        };
+        Ok(())
+    }
+}
+
+impl Draft<'_> {
+    /// A value as it is after the appends before this one.
+    pub(super) fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.group.pending.get(&(cf, key.to_vec())) {
+            Some(pending) => Ok(pending.clone()),
+            None => Ok(self.group.inner.db.get_cf(self.group.inner.cf(cf)?, key)?),
+        }
+    }
+
+    pub(super) fn put(&mut self, cf: Cf, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.writes.push((cf, key.into(), Some(value.into())));
+    }
+
+    pub(super) fn delete(&mut self, cf: Cf, key: impl Into<Vec<u8>>) {
+        self.writes.push((cf, key.into(), None));
+    }
+
+    /// Appends an event and returns its index.
+    pub(super) fn event(&mut self, event: Ready) -> u64 {
+        let index = self.group.tree.size() + self.events.len() as u64;
+        self.events.push(event);
+        index
+    }
+
+    /// Lets an entry be found there.
+    pub(super) fn index(&mut self, key: [u8; INDEX_PREFIX + PLACE]) {
+        self.indexed.push((key, true));
+    }
+
+    /// Lets an entry be found there no more.
+    pub(super) fn unindex(&mut self, key: [u8; INDEX_PREFIX + PLACE]) {
+        self.indexed.push((key, false));
+    }
+}
