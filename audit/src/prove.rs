@@ -13,7 +13,7 @@ use crate::{
 
 /// Something that a log proves.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "proves", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Proof {
     /// That the log has an entry.
     Entry {

@@ -50,6 +50,22 @@ impl Agency {
         self.start_as(command);
     }
 
+    /// Starts the node to be killed at a fault point, such as `asker.opened`.
+    pub fn start_to_fail_at(&mut self, point: &str) {
+        let mut command = program("overlap-node");
+        command
+            .args(["--config", text(&self.file("node.toml"))])
+            .env("OVERLAP_FAULT", point);
+        self.start_as(command);
+    }
+
+    /// Waits until the node has ended by itself, with a signal.
+    pub fn wait_for_death(&mut self) {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = self.node.take().unwrap().wait().unwrap();
+        assert_eq!(status.signal(), Some(9), "{}", self.log());
+    }
+
     /// Starts the node through a shell that ignores SIGXFSZ, so that a limit on file size is an error of a write, as a full disk is.
     pub fn start_limitable(&mut self) {
         let node = binary("overlap-node");

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use overlap_proto::{
+    log::{Cosign, Receipts},
     pb::peer::{
         self as pb, match_response,
         peer_service_client::PeerServiceClient,
@@ -50,6 +51,27 @@ impl HostileAsker {
         let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
         let client = PeerServiceClient::new(channel).max_encoding_message_size(usize::MAX);
         Self { client }
+    }
+
+    /// Asks to be countersigned.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn cosign(&mut self, wish: Cosign) -> Result<pb::CosignResponse, Status> {
+        let answer = self.client.cosign(pb::CosignRequest::from(wish)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// Gives receipts.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn exchange_receipts(&mut self, receipts: Receipts) -> Result<pb::ExchangeReceiptsResponse, Status> {
+        let answer = self
+            .client
+            .exchange_receipts(pb::ExchangeReceiptsRequest::from(receipts))
+            .await;
+        answer.map(tonic::Response::into_inner)
     }
 
     /// Sends messages as they are, hangs up the own direction unless `keep` holds it, and gives the answers up to the end or the error.

@@ -10,7 +10,7 @@ mod world;
 pub use agency::Agency;
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use proxy::Proxy;
-pub use world::{Agreement, PURPOSE, Ran, World, binary, free_address};
+pub use world::{Agreement, PURPOSE, Ran, World, binary, free_address, wait_for};
 
 /// A JSON value that has to be text.
 pub fn text_of(value: &serde_json::Value) -> &str {

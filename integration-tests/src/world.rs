@@ -306,6 +306,34 @@ items_per_day = {}
         self.run("politie", "analyst", &[&arguments, purpose, more].concat())
     }
 
+    /// How an agency's node stands.
+    pub fn status(&self, agency: &str) -> Value {
+        self.json(agency, "operator", &["status"])
+    }
+
+    /// Waits until an agency is owed no receipts and its log is countersigned by the others to its end.
+    pub fn wait_for_witnesses(&self, agency: &str) {
+        wait_for(&format!("the log of {agency} is countersigned"), || {
+            let log = &self.status(agency)["log"];
+            let witnesses = log["witnesses"].as_array().unwrap();
+            witnesses
+                .iter()
+                .all(|witness| witness["receipts_due"] == 0 && witness["cosigned_events"] == log["events"])
+        });
+    }
+
+    /// Takes an agency's log away, as its auditor.
+    pub fn export_log(&self, agency: &str, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let ran = self.run(
+            agency,
+            "auditor",
+            &["log", "export", "--out", text(&path), "--reason", "a test"],
+        );
+        assert_eq!(ran.code, 0, "{ran:?}");
+        path
+    }
+
     /// The newest log entries of an agency.
     pub fn entries(&self, agency: &str) -> Vec<Value> {
         self.json(agency, "operator", &["log", "list", "--limit", "1000"])
@@ -437,6 +465,15 @@ impl Ran {
     pub fn failure(&self) -> Value {
         assert_ne!(self.code, 0, "{self:?}");
         serde_json::from_str(self.stderr.lines().last().unwrap_or_default()).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+}
+
+/// Waits until something holds; for 20 seconds at most.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

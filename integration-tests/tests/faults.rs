@@ -2,27 +2,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{process::Command, thread, time::Duration};
 
-use overlap_integration_tests::{Agreement, HostileHolder, Play, Proxy, World};
+use overlap_integration_tests::{Agreement, HostileHolder, Play, Proxy, World, wait_for};
 use overlap_proto::peer::Response;
 use rustix::process::Signal;
 
 fn export(count: u32) -> String {
     let rows = (0..count).map(|n| format!("dossier-{n};06-{:08}", 10_000_000 + n));
     [vec!["ref;phone".to_owned()], rows.collect()].concat().join("\n")
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,8 +37,11 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     };
     let every = node.config.limits.witness_every;
     let mut failures = 0;
+    // the first word says whether this log is the one that the peer knows, also if it has not grown
+    let mut is_first = true;
     loop {
         let wait = match failures {
+            0 if is_first => GATHER,
             0 => every,
             failures => Duration::from_secs(1 << u32::min(failures, 9))
                 .min(LONGEST_WAIT)
@@ -56,8 +59,8 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
             () = sleep(wait) => {}
             () = poked => sleep(GATHER).await,
         }
-        match round(&node, &peer).await {
-            Ok(()) => failures = 0,
+        match round(&node, &peer, is_first).await {
+            Ok(()) => (failures, is_first) = (0, false),
             Err(error) => {
                 failures += 1;
                 tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about the logs");
@@ -66,7 +69,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     }
 }
 
-async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
+async fn round(node: &Arc<Node>, peer: &Peer, is_first: bool) -> Result<(), NodeError> {
     let (store, id) = (Arc::clone(&node.store), peer.id.clone());
     let (known, owed) = blocking(move || {
         let log = store.log();
@@ -75,7 +78,7 @@ async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
     .await??;
     let cosigned = known.as_ref().map_or(0, |known| cosigned(node, known));
     let suspects = node.correspondence(&peer.id)?.suspects();
-    let has_grown = node.store.log().size() > cosigned;
+    let has_grown = is_first || node.store.log().size() > cosigned;
     if !has_grown && !owed && suspects.is_empty() {
         return Ok(());
     }

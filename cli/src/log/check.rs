@@ -65,7 +65,7 @@ pub(crate) struct CheckArgs {
     proof: PathBuf,
     /// The log's verifier key, or a file with it; without it the proof vouches for itself
     #[arg(long, value_name = "KEY|FILE")]
-    key: Option<String>,
+    log_key: Option<String>,
     /// For a proof of `overlap log open`: a log that has the query, the asker's or the holder's, whose commitment it must fit
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -106,7 +106,7 @@ pub(super) fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     )?;
     let vouched = match report.key_was_given {
         true => "the key that you gave",
-        false => "the key that the file names: give --key to be sure whose it is",
+        false => "the key that the file names: give --log-key to be sure whose it is",
     };
     writeln!(out, "  signed with {vouched}\n    {}", report.key)?;
     let mut witnesses = table(["countersigned by", "events", "at"]);
@@ -197,7 +197,7 @@ pub(super) fn check(args: &CheckArgs, output: &mut Output) -> Result<(), Failure
     let proof: Proof = serde_json::from_str(&text)
         .map_err(|error| anyhow!("{} is no proof: {error}", args.proof.display()))
         .map_err(Failure::usage)?;
-    let believed = args.key.as_deref().map(files::key).transpose()?;
+    let believed = args.log_key.as_deref().map(files::key).transpose()?;
     let proved = proof
         .check(believed.as_ref())
         .map_err(|error| not_whole(anyhow!(error)))?;
@@ -234,7 +234,7 @@ fn tell_proved(out: &mut dyn Write, proved: &Proved, key_was_given: bool) -> io:
         true => Ok(()),
         false => writeln!(
             out,
-            "The key is the proof's own: give --key to be sure whose log it is."
+            "The key is the proof's own: give --log-key to be sure whose log it is."
         ),
     }
 }

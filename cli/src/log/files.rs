@@ -39,7 +39,7 @@ pub(super) fn unreadable(path: &Path) -> impl Fn(overlap_audit::ExportError) -> 
 pub(super) struct Keys {
     /// The log's verifier key, or a file with it, as its agency or a peer gave it; without it the file vouches for itself
     #[arg(long, value_name = "KEY|FILE")]
-    key: Option<String>,
+    log_key: Option<String>,
     /// A witness's verifier key: AGENCY=KEY; without any, those that the file names
     #[arg(long = "witness", value_name = "AGENCY=KEY")]
     witnesses: Vec<String>,
@@ -50,7 +50,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn believed(&self) -> Result<Option<VerifyingKey>, Failure> {
-        self.key.as_deref().map(key).transpose()
+        self.log_key.as_deref().map(key).transpose()
     }
 
     pub(super) fn anchors(&self, export: &Export) -> Result<Anchors, Failure> {
