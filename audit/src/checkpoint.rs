@@ -8,7 +8,7 @@ use signed_note::{Note, Signature};
 use crate::{Digest, VerifyingKey};
 
 /// Longest checkpoint that is read, in bytes, with its signatures.
-pub const MAX_CHECKPOINT: usize = 64 << 10;
+const MAX_CHECKPOINT: usize = 64 << 10;
 
 /// Size and root of a log at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

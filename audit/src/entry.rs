@@ -64,6 +64,10 @@ pub struct Entry {
     pub kinds: Vec<String>,
     /// Mode: `hits`, `count`.
     pub mode: Option<String>,
+    /// Name of the profile that items were made under.
+    pub profile: Option<String>,
+    /// Its hash.
+    pub profile_hash: Option<Digest>,
     /// Protocol, by name.
     pub protocol: Option<String>,
     /// How many items the asker put in.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Digest, Event, PayloadKey, Sealed, SignedReceipt, VerifyingKey, leaf_hash};
+use crate::{Digest, Event, KeptReceipt, PayloadKey, Sealed, VerifyingKey, leaf_hash};
 
 /// The version of the form.
 pub const EXPORT_VERSION: u32 = 1;
@@ -66,7 +66,7 @@ enum Written<'a> {
         commitment: Digest,
     },
     Receipt {
-        receipt: &'a SignedReceipt,
+        receipt: &'a KeptReceipt,
     },
     End {
         end: u64,
@@ -84,7 +84,7 @@ struct Raw<'a> {
     #[serde(borrow)]
     event: Option<&'a RawValue>,
     commitment: Option<Digest>,
-    receipt: Option<SignedReceipt>,
+    receipt: Option<KeptReceipt>,
     end: Option<u64>,
 }
 
@@ -94,7 +94,7 @@ pub enum Line {
     /// An event.
     Event(ExportedEvent),
     /// A receipt that the node holds of another.
-    Receipt(SignedReceipt),
+    Receipt(KeptReceipt),
     /// The end, after so many events.
     End(u64),
 }
@@ -108,7 +108,9 @@ pub struct ExportedEvent {
     pub claimed: Digest,
     /// The leaf's hash as it comes out of what the line holds.
     pub leaf: Digest,
-    /// The event; none where it was shredded.
+    /// Whether the line says that it was shredded.
+    pub is_shredded: bool,
+    /// The event; none where it was shredded, or is not wanted.
     pub event: Option<Event>,
 }
 
@@ -193,7 +195,7 @@ impl<W: Write> ExportWriter<W> {
     ///
     /// # Errors
     /// [`ExportError::Io`].
-    pub fn receipt(&mut self, receipt: &SignedReceipt) -> Result<(), ExportError> {
+    pub fn receipt(&mut self, receipt: &KeptReceipt) -> Result<(), ExportError> {
         self.line(&Written::Receipt { receipt })
     }
 
@@ -205,11 +207,6 @@ impl<W: Write> ExportWriter<W> {
         self.line(&Written::End { end: events })?;
         self.0.flush()?;
         Ok(self.0)
-    }
-
-    /// What was written so far.
-    pub fn get_mut(&mut self) -> &mut W {
-        &mut self.0
     }
 
     fn line(&mut self, line: &impl Serialize) -> Result<(), ExportError> {
@@ -248,8 +245,12 @@ impl<R: BufRead> ExportReader<R> {
         if found != EXPORT_VERSION {
             return Err(ExportError::Version { found });
         }
-        let header =
+        let header: Header =
             serde_json::from_slice(&buffer).map_err(|_| wrong("the header lacks a field or has a wrong one"))?;
+        let are_agencies = is_agency(&header.agency) && header.peers.iter().all(|peer| is_agency(&peer.agency));
+        if !are_agencies {
+            return Err(wrong("the header names an agency that is no SPIFFE URI"));
+        }
         Ok(Self {
             input,
             header,
@@ -302,6 +303,13 @@ impl<R: BufRead> ExportReader<R> {
     }
 }
 
+/// The id of an agency: one spelling, and nothing that acts on a terminal. Its log's name has no `%2B`, so no two agencies have one.
+fn is_agency(id: &str) -> bool {
+    let rest = id.strip_prefix("spiffe://").unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_graphic();
+    !rest.is_empty() && id.len() <= 128 && rest.chars().all(is_plain) && !rest.contains("%2B")
+}
+
 fn parse(bytes: &[u8], parses: bool) -> Result<Line, &'static str> {
     let raw: Raw<'_> = serde_json::from_slice(bytes).map_err(|_| "not a line of an export")?;
     match raw {
@@ -326,6 +334,7 @@ fn parse(bytes: &[u8], parses: bool) -> Result<Line, &'static str> {
                 index,
                 claimed,
                 leaf: leaf_hash(&sealed.commitment()),
+                is_shredded: false,
                 event,
             }))
         }
@@ -341,6 +350,7 @@ fn parse(bytes: &[u8], parses: bool) -> Result<Line, &'static str> {
             index,
             claimed,
             leaf: leaf_hash(&commitment),
+            is_shredded: true,
             event: None,
         })),
         Raw {

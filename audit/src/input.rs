@@ -88,7 +88,8 @@ pub struct InputProof {
     pub input_count: u64,
     /// The commitment, as both logs have it.
     pub input_commitment: Digest,
-    /// What the leaves were made under. Who has it can look for others in the set only with its leaves, which are not here.
+    /// What the leaves were made under. With it, the leaves that stand beside the one that is shown can be guessed: the proof is for the auditor
+    /// alone.
     pub salt: Digest,
     /// For each match key of the identifier that took part.
     pub keys: Vec<KeyProof>,

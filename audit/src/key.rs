@@ -56,6 +56,14 @@ impl VerifyingKey {
         &self.name
     }
 
+    /// What checks the cosignatures of the same key pair.
+    pub fn cosigner(&self) -> Self {
+        Self {
+            algorithm: Algorithm::Cosignature,
+            ..self.clone()
+        }
+    }
+
     fn encoded(&self) -> [u8; 33] {
         let mut bytes = [self.algorithm as u8; 33];
         bytes[1..].copy_from_slice(&self.public);

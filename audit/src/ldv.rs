@@ -1,7 +1,6 @@
 //! Entries in the form of the Dutch standard Logboek Dataverwerkingen 1.0 (Logius), section 3.2.2: who processed what, and why, without who
 //! the user was.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -133,17 +132,13 @@ impl LdvRecord {
             attributes,
         }
     }
-
-    /// When it ended.
-    pub fn ended(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.end_time).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
 }
 
 fn name_of(logged: &Logged) -> String {
     let entry = &logged.entry;
-    match &entry.mode {
+    match entry.mode.as_ref().filter(|_| entry.purpose.is_some()) {
         Some(mode) => format!("match {mode} ({})", entry.side),
+        None if entry.side == Side::Witness => "alarm about a log".to_owned(),
         None => format!("{} of own data", entry.operation),
     }
 }

@@ -25,10 +25,10 @@ mod tree;
 mod verify;
 mod witness;
 
-pub use checkpoint::{Checkpoint, CheckpointError, MAX_CHECKPOINT, SignedCheckpoint};
+pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use digest::{BadDigest, Digest};
 pub use entry::{Entry, Operation, Outcome, Side, UnknownName};
-pub use event::{BadEvent, Closing, Event, Logged};
+pub use event::{BadEvent, Closing, Event, EventRef, Logged};
 pub use export::{
     EXPORT_VERSION, ExportError, ExportReader, ExportWriter, ExportedEvent, Header, KnownPeer, Line, MAX_LINE, RawLine,
 };
@@ -37,11 +37,11 @@ pub use key::{BadKey, SigningKey, VerifyingKey, log_name};
 pub use ldv::{Activities, LdvRecord, LdvResource, LdvStatus, span_id};
 pub use proof::{check_consistency, check_inclusion};
 pub use prove::{Proof, ProofError, Proved, ProvedEvent, Wanted, prove_entry, prove_growth};
-pub use receipt::{MAX_RECEIPT, Receipt, ReceiptError, SignedReceipt};
+pub use receipt::{KeptReceipt, Receipt, ReceiptError, SignedReceipt};
 pub use reconcile::{Discrepancy, FieldDifference, Reconciled, reconcile};
 pub use sealed::{PayloadKey, Sealed, SealedError};
 pub use tree::{
     FullTile, HeldTiles, MAX_TREE_SIZE, TILE_HEIGHT, TILE_WIDTH, Tiles, Tree, TreeError, View, empty_root, leaf_hash,
 };
-pub use verify::{Anchors, Problem, Report, Visitor, Witnessed, verify};
+pub use verify::{Anchors, Problem, Report, SHREDDING, Visitor, Vouched, Witnessed, verify};
 pub use witness::{WitnessError, judge};

@@ -13,7 +13,7 @@ use crate::{CheckpointError, Digest, Side, SigningKey, TreeError, VerifyingKey, 
 const LABEL: &str = "overlap/receipt/v1";
 
 /// Longest receipt that is read, in bytes.
-pub const MAX_RECEIPT: usize = 4096;
+const MAX_RECEIPT: usize = 4096;
 
 /// That a log has both events of an entry, under a head that was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,18 @@ pub struct SignedReceipt {
     pub opened_path: Vec<Digest>,
     /// Path of the end's leaf.
     pub closed_path: Vec<Digest>,
+}
+
+/// A receipt as the other side of a query keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptReceipt {
+    /// Who gave it.
+    pub agency: String,
+    /// The key of its log at that time.
+    pub key: VerifyingKey,
+    /// The receipt.
+    pub receipt: SignedReceipt,
 }
 
 /// Why a receipt cannot be believed.

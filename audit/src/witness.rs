@@ -35,13 +35,6 @@ pub enum WitnessError {
     },
 }
 
-impl WitnessError {
-    /// Whether the log's owner has shown two histories, or may have.
-    pub fn is_alarming(self) -> bool {
-        !matches!(self, Self::Stale { .. })
-    }
-}
-
 /// Whether a head, whose signature was verified, grows from the last one that was countersigned.
 ///
 /// # Errors

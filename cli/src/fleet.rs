@@ -334,7 +334,7 @@ items_per_day = {per_day}
 }
 
 /// `overlap-node`, beside this program or where the environment says.
-fn node_program() -> Result<PathBuf> {
+pub(crate) fn node_program() -> Result<PathBuf> {
     if let Some(path) = env::var_os("OVERLAP_NODE_PROGRAM") {
         return Ok(path.into());
     }

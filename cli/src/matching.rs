@@ -105,8 +105,9 @@ pub(crate) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
     let mut client = client::connect(&settings).await?;
     let bar = output.bar("{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
     let found = find(&mut client, &args, bar).await?;
-    status::warn(&mut client).await?;
-    output.print(&found, |out| print(out, &found, usize::MAX))
+    output.print(&found, |out| print(out, &found, usize::MAX))?;
+    status::warn(&mut client).await;
+    Ok(())
 }
 
 /// Runs a match to its end.

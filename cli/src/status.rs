@@ -39,6 +39,8 @@ pub(crate) struct AlarmShape {
     raised: String,
     agency: String,
     what: String,
+    /// What its owner signed: notes that cannot all be true.
+    evidence: Vec<String>,
 }
 
 /// How the log stands.
@@ -70,6 +72,7 @@ impl From<pb::Alarm> for AlarmShape {
             raised: alarm.raised,
             agency: alarm.agency,
             what: alarm.what,
+            evidence: alarm.evidence,
         }
     }
 }
@@ -101,13 +104,14 @@ fn events(checkpoint: &str) -> Option<u64> {
 }
 
 /// Says on standard error that there are alarms; for commands whose result they bear on.
-pub(crate) async fn warn(client: &mut Client) -> Result<(), Failure> {
-    let alarms = client.status(pb::StatusRequest {}).await?.into_inner().alarms;
-    for alarm in alarms {
-        // nobody is left to tell if this fails
+pub(crate) async fn warn(client: &mut Client) {
+    // the result is there already: a node that is going down, or a closed terminal, does not take it away
+    let Ok(status) = client.status(pb::StatusRequest {}).await else {
+        return;
+    };
+    for alarm in status.into_inner().alarms {
         let _ = writeln!(io::stderr(), "ALARM: {} (see `overlap status`)", alarm.what);
     }
-    Ok(())
 }
 
 #[derive(Serialize)]

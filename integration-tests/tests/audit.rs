@@ -57,7 +57,8 @@ fn an_auditors_session() {
     // the log is whole, countersigned by the other, and the same as when the checkpoint was kept
     let report = log(&["verify", path(&politie), "--log-key", &key, "--checkpoint", path(&kept)]).json();
     assert_eq!(report["problems"], serde_json::json!([]), "{report}");
-    assert_eq!(report["key_was_given"], true);
+    assert_eq!(report["key_vouched"], "given");
+    assert_eq!(report["witnesses_vouched"], "by_itself");
     assert_eq!(report["receipts"], 3, "of the queries that left");
     assert_eq!(report["witnessed"][0]["by"], "spiffe://overlap.example/agency/kmar");
     let another = text_of(&world.status("kmar")["log"]["key"]).to_owned();
@@ -247,7 +248,7 @@ fn every_tampering_is_refused() {
     let receipt = lines.iter().position(|line| line.starts_with("{\"receipt\"")).unwrap();
     said(
         &with(&|lines| lines[receipt] = lines[receipt].replace("\\nholder\\n", "\\nasker\\n")),
-        "receipt of overlap.example/agency/kmar/log",
+        "receipt of spiffe://overlap.example/agency/kmar",
     );
     assert_eq!(
         log(&["verify", path(&world.path("federation/ca.pem"))]).code,
@@ -256,8 +257,13 @@ fn every_tampering_is_refused() {
     );
 
     // a holder's log without the query: made from the same node before it was asked
-    let tampering = log(&["reconcile", path(&politie), path(&tampered)]);
+    let tampering = log(&["reconcile", path(&tampered), path(&kmar)]);
     assert_eq!(tampering.code, 6);
+    assert_eq!(
+        log(&["reconcile", path(&politie), path(&tampered)]).code,
+        2,
+        "one agency's log twice"
+    );
     assert_eq!(log(&["reconcile", path(&politie), path(&kmar)]).code, 0);
 }
 
@@ -287,7 +293,7 @@ fn a_query_that_one_side_lost_is_missed() {
     let reconciled: Value = serde_json::from_str(&ran.stdout).unwrap();
     let found = reconciled["discrepancies"].to_string();
     assert!(
-        found.contains(&lost) && found.contains("missing in the log of spiffe://overlap.example/agency/kmar"),
+        found.contains(&lost) && found.contains("gave a receipt for it, and it is missing in its log"),
         "{found}"
     );
     assert!(found.contains("gave a receipt for event"), "{found}");

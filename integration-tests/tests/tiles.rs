@@ -126,6 +126,9 @@ async fn a_reader_of_tiles_checks_every_leaf() {
         ("auditor", "/log/tile/0/x000/000", StatusCode::NOT_FOUND),
         ("auditor", "/log/tile/0/../../key", StatusCode::NOT_FOUND),
         ("auditor", "/log/tile/9/000", StatusCode::NOT_FOUND),
+        ("auditor", "/log/tile/64/000", StatusCode::NOT_FOUND),
+        ("auditor", "/log/tile/0/000.p/0", StatusCode::NOT_FOUND),
+        ("auditor", "/log/tile/entries/000.p/0", StatusCode::NOT_FOUND),
         ("analyst", "/log/checkpoint", StatusCode::FORBIDDEN),
         ("stranger", "/log/tile/0/000", StatusCode::FORBIDDEN),
     ] {

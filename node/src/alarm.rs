@@ -15,39 +15,47 @@ use crate::{
     policy::{self, Denial, User},
     pool::blocking,
     spine::{self, Finding},
+    witness,
 };
 
 /// Raises an alarm, unless there is one of that kind about that agency; it is an entry of the log too.
-pub(crate) async fn raise(node: &Arc<Node>, agency: &str, kind: AlarmKind, what: String) -> Result<(), NodeError> {
+pub(crate) async fn raise(
+    node: &Arc<Node>,
+    agency: &str,
+    kind: AlarmKind,
+    what: String,
+    evidence: Vec<String>,
+) -> Result<(), NodeError> {
+    let _one_at_a_time = node.raising.lock().await;
     let alarm = Alarm {
         id: Uuid::now_v7(),
         raised: now(),
         agency: agency.to_owned(),
         kind,
         what,
+        evidence,
     };
-    let (store, raised) = (Arc::clone(&node.store), alarm.clone());
-    let is_new = blocking(move || {
-        let same = |other: &Alarm| (&other.agency, other.kind) == (&raised.agency, raised.kind);
-        if store.log().alarms()?.iter().any(same) {
-            return Ok(false);
-        }
-        store.log().raise(&raised)?;
-        Ok::<_, NodeError>(true)
-    })
-    .await??;
-    if !is_new {
+    let store = Arc::clone(&node.store);
+    let known = blocking(move || store.log().alarms()).await??;
+    node.alarmed.send_replace(true);
+    if known
+        .iter()
+        .any(|other| (&other.agency, other.kind) == (&alarm.agency, kind))
+    {
         return Ok(());
     }
     tracing::error!(agency, kind = kind.name(), what = alarm.what, "ALARM");
-    node.alarmed.send_replace(true);
     let mut entry = policy::blank_entry(Operation::Consultation, Side::Witness, now(), Uuid::now_v7());
     entry.id = alarm.id;
     entry.policy_hash = Some(node.config.policy_hash);
     entry.holder = Some(node.config.id.clone());
     entry.asker = (agency != node.config.id).then(|| agency.to_owned());
     entry.reason = Some(format!("alarm: {}", kind.name()));
-    spine::record(node, entry, Outcome::Error, Some(alarm.what)).await
+    // the entry first: if the node stops in between, the alarm is raised again
+    spine::record(node, entry, Outcome::Error, Some(alarm.what.clone())).await?;
+    let store = Arc::clone(&node.store);
+    blocking(move || store.log().raise(&alarm)).await??;
+    Ok(())
 }
 
 /// Tells whether there are alarms, at the start.
@@ -85,12 +93,13 @@ pub(crate) async fn acknowledge(node: &Arc<Node>, user: &User, wish: Acknowledge
     };
     let remark = format!("alarm {} ({}) about {}", alarm.id, alarm.kind.name(), alarm.agency);
     let store = Arc::clone(&node.store);
+    let running = Arc::clone(node);
     spine::logged(node, entry, async move {
         blocking(move || {
-            if alarm.kind != AlarmKind::Damaged {
-                store.log().forget_peer(&alarm.agency)?;
+            if !matches!(alarm.kind, AlarmKind::Damaged | AlarmKind::Missing) {
+                witness::forget(&running, &alarm.agency)?;
             }
-            store.log().lower(alarm.id)
+            Ok::<_, NodeError>(store.log().lower(alarm.id)?)
         })
         .await??;
         let finding = Finding {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use overlap_audit::{Checkpoint, Side, SignedCheckpoint, check_consistency};
+use overlap_audit::{KeptReceipt, Outcome, Side, SignedCheckpoint, check_consistency};
 use overlap_proto::{
     WireError,
     fault::Reason,
@@ -73,7 +73,7 @@ async fn round(node: &Arc<Node>, peer: &Peer, is_first: bool) -> Result<(), Node
     let (store, id) = (Arc::clone(&node.store), peer.id.clone());
     let (known, owed) = blocking(move || {
         let log = store.log();
-        Ok::<_, NodeError>((log.peer(&id)?, !log.receipts_due(&id, 1)?.is_empty()))
+        Ok::<_, NodeError>((log.peer(&id)?, !log.receipts_due(&id, None, 1)?.is_empty()))
     })
     .await??;
     let cosigned = known.as_ref().map_or(0, |known| cosigned(node, known));
@@ -114,11 +114,11 @@ async fn tell(
     if cosigned.is_some() || is_new {
         cosign(node, peer, &mut client, cosigned.unwrap_or_default()).await?;
     }
-    for head in suspects {
-        ask_about(node, peer, &mut client, head).await?;
-    }
     if owed {
         exchange(node, peer, &mut client).await?;
+    }
+    for head in suspects {
+        ask_about(node, peer, &mut client, head).await?;
     }
     Ok(())
 }
@@ -196,7 +196,8 @@ async fn ask_about(
     let Some(log) = blocking(move || store.log().peer(&id)).await?? else {
         return Ok(());
     };
-    let (Ok(head), Some((_, last))) = (witness::verified(suspect, &log.key), witness::witnessed(&log)?) else {
+    let (Ok(head), Some((last_signed, last))) = (witness::verified(suspect, &log.key), witness::witnessed(&log)?)
+    else {
         return Ok(());
     };
     let (old, new) = if head.size < last.size {
@@ -213,44 +214,59 @@ async fn ask_about(
         Ok(answer) => {
             let proof = log::proof(&answer.into_inner()).map_err(|source| wrong(peer, source))?;
             match check_consistency(&proof, (old.size, &old.root), (new.size, &new.root)) {
-                Ok(()) => Ok(()),
-                Err(_) => witness::two_histories(node, peer, old, new).await,
+                Ok(()) => {
+                    node.correspondence(&peer.id)?.proved(&head);
+                    Ok(())
+                }
+                Err(_) => witness::two_histories(node, peer, [suspect, &last_signed]).await,
             }
         }
-        Err(status) if Reason::of(&status) == Some(Reason::NotFound) => went_back(node, peer, new).await,
-        Err(status) => Err(dial::refusal(&peer.name, &status)),
+        Err(status) if Reason::of(&status) == Some(Reason::NotFound) => {
+            let newer = if head.size < last.size { &last_signed } else { suspect };
+            went_back(node, peer, newer).await
+        }
+        Err(status) => match dial::refusal(&peer.name, &status) {
+            // it can be reached, and does not prove what it signed
+            NodeError::PeerRefused { .. } => witness::two_histories(node, peer, [suspect, &last_signed]).await,
+            unreachable => Err(unreachable),
+        },
     }
 }
 
 /// A log that is shorter than a head that it signed.
-async fn went_back(node: &Arc<Node>, peer: &Peer, head: &Checkpoint) -> Result<(), NodeError> {
+async fn went_back(node: &Arc<Node>, peer: &Peer, head: &SignedCheckpoint) -> Result<(), NodeError> {
     let what = format!(
         "{} signed {} events of its log, and now has fewer: was an old backup put back?",
-        peer.name, head.size
+        peer.name,
+        head.unverified().size
     );
-    alarm::raise(node, &peer.id, AlarmKind::WentBack, what).await
+    alarm::raise(node, &peer.id, AlarmKind::WentBack, what, vec![head.to_string()]).await
 }
 
 /// Gives the own receipts for the peer's, until none is owed or nothing more comes.
 async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<(), NodeError> {
+    let mut after = None;
     loop {
         let (store, id) = (Arc::clone(&node.store), peer.id.clone());
         let (due, own) = blocking(move || {
             let log = store.log();
-            let due = log.receipts_due(&id, MOST_RECEIPTS)?;
+            let due = log.receipts_due(&id, after, MOST_RECEIPTS)?;
             let own = due.iter().map(|transaction| log.receipt(Side::Asker, *transaction));
             let own = own.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, NodeError>((due, own))
         })
         .await??;
-        if own.is_empty() {
+        if due.is_empty() {
             return Ok(());
         }
+        // what is not settled this time does not hold up what is behind it
+        after = due.last().copied();
         let request = pb::ExchangeReceiptsRequest::from(Receipts(own));
         let answer = call(node, peer, client.exchange_receipts(request)).await?;
         let answer = ReceiptsAnswer::try_from(answer).map_err(|source| wrong(peer, source))?;
-        let (running, peer) = (Arc::clone(node), peer.clone());
-        let settled = blocking(move || {
+        let (running, asked) = (Arc::clone(node), peer.clone());
+        let (conflicts, missing) = blocking(move || {
+            let peer = asked;
             let log = running.store.log();
             let unknown = || NodeError::Broken("a peer's log is not known");
             let key = log.peer(&peer.id)?.ok_or_else(unknown)?.key;
@@ -259,17 +275,38 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
                 let receipt = witness::check(&signed, &key, Side::Holder)
                     .map_err(|error| misbehaved(&peer, &error.to_string()))?;
                 if due.contains(&receipt.transaction) {
-                    kept.push((Side::Asker, receipt.transaction, signed));
+                    let kept_receipt = KeptReceipt {
+                        agency: peer.id.clone(),
+                        key: key.clone(),
+                        receipt: signed,
+                    };
+                    kept.push((Side::Asker, receipt.transaction, kept_receipt));
                 }
             }
-            log.keep_receipts(&kept)?;
-            let waived: Vec<_> = answer.unknown.into_iter().filter(|id| due.contains(id)).collect();
-            log.waive_receipts(&waived)?;
-            Ok::<_, NodeError>(kept.len() + waived.len())
+            let conflicts = witness::conflicting(log, &kept)?;
+            // a query that was answered must be in the holder's log; one that was cut or refused may never have come so far
+            let (mut waived, mut missing) = (Vec::new(), None);
+            for transaction in answer.unknown.into_iter().filter(|id| due.contains(id)) {
+                let entry = log
+                    .entry_of(Side::Asker, transaction)?
+                    .map(|id| log.entry(id))
+                    .transpose();
+                match entry.ok().flatten().flatten().map(|logged| logged.outcome()) {
+                    Some(Outcome::Hit | Outcome::NoHit) => missing = missing.or(Some(transaction)),
+                    _ => waived.push(transaction),
+                }
+            }
+            log.waive_receipts(&peer.id, &waived)?;
+            Ok::<_, NodeError>((conflicts, missing))
         })
         .await??;
-        if settled == 0 {
-            return Ok(());
+        witness::two_receipts(node, peer, conflicts).await?;
+        if let Some(transaction) = missing {
+            let what = format!(
+                "{} says that its log does not have query {transaction}, which it answered",
+                peer.name
+            );
+            alarm::raise(node, &peer.id, AlarmKind::Missing, what, Vec::new()).await?;
         }
     }
 }

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
 };
 use overlap_audit::{LdvRecord, LdvStatus};
+use overlap_store::StoreError;
 use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
@@ -32,11 +33,14 @@ pub(crate) async fn run(node: Arc<Node>) {
     };
     let mut failures = 0u32;
     let mut channel = None;
+    // behind what the receiver rejected last; from the start again once the end was reached
+    let mut from = 0;
     loop {
-        let wait = match send(&node, ldv, &mut channel).await {
-            Ok(sent) => {
+        let wait = match send(&node, ldv, &mut channel, from).await {
+            Ok(next) => {
                 failures = 0;
-                if sent == 0 { PAUSE } else { Duration::ZERO }
+                from = next.unwrap_or_default();
+                if next.is_none() { PAUSE } else { Duration::ZERO }
             }
             Err(why) => {
                 channel = None;
@@ -54,27 +58,32 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Sends the oldest entries; returns how many were acknowledged.
-async fn send(node: &Arc<Node>, ldv: &Ldv, channel: &mut Option<Channel>) -> Result<usize, String> {
+/// Sends entries of the outbox from a place on; returns the place after them, or none if there were no more.
+async fn send(node: &Arc<Node>, ldv: &Ldv, channel: &mut Option<Channel>, from: u64) -> Result<Option<u64>, String> {
     let store = Arc::clone(&node.store);
-    let waiting = blocking(move || store.log().outbox(TOGETHER)).await;
+    let waiting = blocking(move || store.log().outbox(from, TOGETHER)).await;
     let waiting = waiting
         .and_then(|waiting| Ok(waiting?))
         .map_err(|error| error.to_string())?;
-    if waiting.is_empty() {
-        return Ok(0);
-    }
-    let (mut places, mut shredded, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    let Some(next) = waiting.last().map(|(place, _)| place + 1) else {
+        return Ok(None);
+    };
+    let (mut places, mut gone, mut records) = (Vec::new(), Vec::new(), Vec::new());
     for (place, logged) in waiting {
         match logged {
-            None => shredded.push(place),
-            Some(logged) => {
+            Err(StoreError::Shredded) => {
+                tracing::error!(place, "an entry was shredded before it could be handed on");
+                gone.push(place);
+            }
+            // it stays: the check of the log says what is wrong with it
+            Err(error) => tracing::error!(place, %error, "an entry cannot be handed on"),
+            Ok(logged) => {
                 places.push(place);
                 records.push(LdvRecord::of(&logged, &node.config.id, &ldv.activities));
             }
         }
     }
-    let mut acknowledged = shredded;
+    let mut acknowledged = gone;
     if !records.is_empty() {
         let open = match channel {
             Some(open) => open.clone(),
@@ -82,22 +91,19 @@ async fn send(node: &Arc<Node>, ldv: &Ldv, channel: &mut Option<Channel>) -> Res
         };
         acknowledged.extend(deliver(node, open, &places, records).await?);
     }
-    let count = acknowledged.len();
     let store = Arc::clone(&node.store);
     let taken = blocking(move || store.log().handed_on(&acknowledged)).await;
     taken
         .and_then(|taken| Ok(taken?))
         .map_err(|error: NodeError| error.to_string())?;
-    Ok(count)
+    Ok(Some(next))
 }
 
 /// Delivers records; returns the places of those that the receiver took. It tells how many it rejected, not which: then they go one by one,
 /// and one that is refused by itself stays in the outbox.
 async fn deliver(node: &Node, channel: Channel, places: &[u64], records: Vec<LdvRecord>) -> Result<Vec<u64>, String> {
-    match export(node, channel.clone(), records.clone()).await? {
-        None => return Ok(places.to_vec()),
-        Some(why) if records.len() == 1 => return Err(format!("the receiver rejected an entry: {why}")),
-        Some(_) => {}
+    if export(node, channel.clone(), records.clone()).await?.is_none() {
+        return Ok(places.to_vec());
     }
     let mut taken = Vec::new();
     let mut rejected = None;
@@ -107,14 +113,13 @@ async fn deliver(node: &Node, channel: Channel, places: &[u64], records: Vec<Ldv
             Some(why) => rejected = Some(why),
         }
     }
-    match (taken.is_empty(), rejected) {
-        (true, Some(why)) => Err(format!("the receiver rejected every entry: {why}")),
-        (_, rejected) => {
-            if let Some(why) = rejected {
-                tracing::warn!(%why, "the receiver rejected an entry; it is sent again");
-            }
+    match rejected {
+        Some(why) if taken.is_empty() => Err(format!("the receiver rejected every entry: {why}")),
+        Some(why) => {
+            tracing::warn!(%why, "the receiver rejected an entry; it is sent again");
             Ok(taken)
         }
+        None => Ok(taken),
     }
 }
 

@@ -175,6 +175,10 @@ pub(crate) async fn open_input(node: &Arc<Node>, user: &User, wish: OpenInput) -
             let input_commitment = logged.entry.input_commitment.ok_or_else(none)?;
             let (salt, set) = log.input(id)?.ok_or_else(none)?;
             let profile = &running.config.profile;
+            if logged.entry.profile_hash != Some(overlap_audit::Digest(profile.hash())) {
+                let message = "the query was asked under another profile than this node has now: its items cannot be made again here";
+                return Err(NodeError::refused(Reason::NotFound, message));
+            }
             let kind = identifier.kind();
             if !logged.entry.kinds.iter().any(|taken| taken == kind.as_str()) {
                 let message = format!("the query compared no identifiers of kind {kind}");
@@ -232,7 +236,7 @@ pub(crate) async fn status(node: &Arc<Node>) -> Result<(pb::LogStatus, Vec<pb::A
         let log = running.store.log();
         let witness = |peer: &Peer| {
             let known = log.peer(&peer.id)?;
-            let due = log.receipts_due(&peer.id, MOST_COUNTED)?.len() as u64;
+            let due = log.receipts_due(&peer.id, None, MOST_COUNTED)?.len() as u64;
             Ok::<_, StoreError>(pb::Witness {
                 agency: peer.id.clone(),
                 log_key: known.as_ref().map(|known| known.key.to_string()).unwrap_or_default(),
@@ -260,6 +264,7 @@ pub(crate) async fn status(node: &Arc<Node>) -> Result<(pb::LogStatus, Vec<pb::A
             raised: alarm.raised.to_string(),
             agency: alarm.agency,
             what: alarm.what,
+            evidence: alarm.evidence,
         });
         Ok((status, alarms.collect()))
     })

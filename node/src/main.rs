@@ -12,14 +12,32 @@ use overlap_node::{config::Config, server, telemetry};
 
 /// One agency's Overlap node: answers peers and its own users over mutual TLS, and logs every query.
 #[derive(Parser)]
-#[command(name = "overlap-node", version, about, after_help = HELP)]
+#[command(name = "overlap-node", version, about, after_help = HELP, subcommand_negates_reqs = true)]
 struct Args {
     /// Configuration file (TOML); paths in it are relative to it.
-    #[arg(long, value_name = "FILE", env = "OVERLAP_NODE_CONFIG")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", env = "OVERLAP_NODE_CONFIG", required = true)]
+    config: Option<PathBuf>,
     /// Check the configuration and every file that it names, explain it, and end.
     #[arg(long)]
     check: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// The node's part of `overlap bench log`, which knows no RocksDB.
+    #[command(hide = true)]
+    BenchLog {
+        #[arg(long)]
+        directory: PathBuf,
+        #[arg(long)]
+        entries: u64,
+        #[arg(long)]
+        concurrent: usize,
+        #[arg(long)]
+        export: PathBuf,
+    },
 }
 
 const HELP: &str = "\
@@ -31,7 +49,22 @@ Exit codes: 0 stopped or checked, 1 failed, 2 wrong flags, 3 wrong configuration
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let config = match Config::load(&args.config) {
+    if let Some(Command::BenchLog {
+        directory,
+        entries,
+        concurrent,
+        export,
+    }) = args.command
+    {
+        let figures = overlap_store::bench::log(&directory, entries, concurrent, &export);
+        return match figures.map(|figures| serde_json::to_string(&figures)) {
+            Ok(Ok(json)) if writeln!(io::stdout(), "{json}").is_ok() => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::FAILURE,
+            Err(error) => fail(&error, 1),
+        };
+    }
+    let path = args.config.unwrap_or_default();
+    let config = match Config::load(&path) {
         Ok(config) => config,
         Err(error) => return fail(&error, 3),
     };

@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) draining: CancellationToken,
     /// Whether there are alarms that nobody has acknowledged.
     pub(crate) alarmed: watch::Sender<bool>,
+    /// Alarms are raised one at a time.
+    pub(crate) raising: tokio::sync::Mutex<()>,
     correspondence: HashMap<String, Correspondence>,
     sessions: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -55,6 +57,7 @@ impl Node {
                 .map(|peer| (peer.id.clone(), Correspondence::default()))
                 .collect(),
             alarmed: watch::Sender::new(false),
+            raising: tokio::sync::Mutex::default(),
             config,
             store: Arc::new(store),
             pool,

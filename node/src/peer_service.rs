@@ -60,16 +60,16 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::ExchangeReceiptsRequest>,
     ) -> Result<Response<pb::ExchangeReceiptsResponse>, Status> {
-        self.answer(request, async |node, caller, wish| {
-            let answer = witness::receipts(node, caller, Receipts::try_from(wish)?).await?;
+        self.answer(request, |node, caller, wish| async move {
+            let answer = witness::receipts(&node, &caller, Receipts::try_from(wish)?).await?;
             Ok(answer.into())
         })
         .await
     }
 
     async fn cosign(&self, request: Request<pb::CosignRequest>) -> Result<Response<pb::CosignResponse>, Status> {
-        self.answer(request, async |node, caller, wish| {
-            let answer = witness::cosign(node, caller, Cosign::try_from(wish)?).await?;
+        self.answer(request, |node, caller, wish| async move {
+            let answer = witness::cosign(&node, &caller, Cosign::try_from(wish)?).await?;
             Ok(answer.into())
         })
         .await
@@ -79,8 +79,8 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::ProveConsistencyRequest>,
     ) -> Result<Response<pb::ProveConsistencyResponse>, Status> {
-        self.answer(request, async |node, caller, wish| {
-            let proof = witness::prove(node, caller, wish.old_size, wish.new_size).await?;
+        self.answer(request, |node, caller, wish| async move {
+            let proof = witness::prove(&node, &caller, wish.old_size, wish.new_size).await?;
             let proof = log::joined(&proof);
             Ok(pb::ProveConsistencyResponse { proof })
         })
@@ -89,15 +89,23 @@ impl PeerService for Peers {
 }
 
 impl Peers {
-    /// Answers what is asked about logs.
-    async fn answer<T, R>(
+    /// Answers what is asked about logs, in a task: a caller that hangs up does not cut an alarm.
+    async fn answer<T, R, F>(
         &self,
         request: Request<T>,
-        work: impl AsyncFnOnce(&Arc<Node>, &Certificate, T) -> Result<R, NodeError>,
-    ) -> Result<Response<R>, Status> {
+        work: impl FnOnce(Arc<Node>, Arc<Certificate>, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, NodeError>> + Send + 'static,
+        R: Send + 'static,
+    {
         self.0.check_open().map_err(|error| error.to_peer_status())?;
         let caller = caller(&request)?;
-        let answer = work(&self.0, &caller, request.into_inner()).await;
+        let answer = self
+            .0
+            .queries
+            .spawn(work(Arc::clone(&self.0), caller, request.into_inner()));
+        let answer = answer.await.unwrap_or(Err(NodeError::Broken("a task panicked")));
         answer.map(Response::new).map_err(|error| error.to_peer_status())
     }
 }

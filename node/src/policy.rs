@@ -146,6 +146,8 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         dataset_version: None,
         kinds: Vec::new(),
         mode: None,
+        profile: None,
+        profile_hash: None,
         protocol: None,
         input_count: None,
         input_commitment: None,
@@ -178,6 +180,8 @@ pub(crate) fn authorise_ask(
     entry.recipients = vec![config.id.clone()];
     entry.mode = Some(request.mode.to_string());
     entry.protocol = Some(Protocol::DhPsi.to_string());
+    entry.profile = Some(config.profile.name().to_owned());
+    entry.profile_hash = Some(Digest(config.profile.hash()));
     entry.dataset = Some(request.dataset.clone());
     entry.agreement = request.agreement.clone();
     match ask(config, store, user, request, now, &mut entry) {
@@ -295,6 +299,8 @@ pub(crate) fn authorise_hold(
     entry.recipients = vec![caller.id.clone()];
     entry.mode = Some(open.mode.to_string());
     entry.protocol = Some(open.protocol.to_string());
+    entry.profile = Some(open.profile.clone());
+    entry.profile_hash = Some(open.profile_hash);
     entry.dataset = Some(open.dataset.clone());
     entry.kinds = open.kinds.iter().map(ToString::to_string).collect();
     entry.input_count = Some(open.set_size);

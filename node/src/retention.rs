@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use overlap_audit::{Entry, Operation, Outcome, Side};
+use overlap_audit::{Entry, Operation, Outcome, SHREDDING, Side};
 use overlap_proto::fault::Reason;
 use overlap_store::{AlarmKind, Dataset, DatasetInfo, FoundRecord, StoreError};
 use uuid::Uuid;
@@ -98,17 +98,26 @@ async fn log(node: &Arc<Node>) -> Result<u64, NodeError> {
         return Ok(0);
     };
     let store = Arc::clone(&node.store);
-    if !blocking(move || store.log().is_due(before)).await?? {
+    let (is_due, newest) =
+        blocking(move || Ok::<_, StoreError>((store.log().is_due(before)?, store.log().newest_day()?))).await??;
+    if !is_due {
+        return Ok(0);
+    }
+    // A clock that was set years ahead would shred all there is. Every start and every import is an event: a gap as long as this is no idle node.
+    const LONGEST_GAP: u32 = 400;
+    if u32::try_from(today).unwrap_or(u32::MAX) > newest.saturating_add(LONGEST_GAP) {
+        tracing::error!("the clock is more than a year ahead of the log: nothing of it is shredded");
         return Ok(0);
     }
     let mut entry = blank(node, "");
     entry.dataset = None;
+    entry.mode = Some(SHREDDING.to_owned());
     entry.reason = Some(format!("retention: log entries older than {days} days"));
     let store = Arc::clone(&node.store);
     spine::logged(node, entry, async move {
         let shredded = blocking(move || store.log().shred(before)).await??;
         let finding = Finding {
-            remark: Some("events whose content was shredded; their leaves stay".to_owned()),
+            remark: Some("how many events of the log are shredded by now; their leaves stay".to_owned()),
             ..counted(shredded)
         };
         Ok((Outcome::Done, finding, shredded))
@@ -132,12 +141,25 @@ pub(crate) async fn check_log(node: Arc<Node>) {
             "the log was checked"
         ),
         Ok(Ok(Some(fault))) => {
-            let raised = alarm::raise(&node, &node.config.id, AlarmKind::Damaged, fault.to_string()).await;
+            let raised = alarm::raise(
+                &node,
+                &node.config.id,
+                AlarmKind::Damaged,
+                fault.to_string(),
+                Vec::new(),
+            )
+            .await;
             if let Err(error) = raised {
                 tracing::error!(%error, %fault, "an alarm could not be logged");
             }
         }
-        Ok(Err(error)) => tracing::error!(%error, "the log could not be checked"),
+        Ok(Err(error)) => {
+            let what = format!("the log cannot be read to its end: {error}");
+            tracing::error!(what);
+            if let Err(error) = alarm::raise(&node, &node.config.id, AlarmKind::Damaged, what, Vec::new()).await {
+                tracing::error!(%error, "an alarm could not be logged");
+            }
+        }
         Err(error) => tracing::error!(%error, "the log could not be checked"),
     }
 }

@@ -56,6 +56,11 @@ async fn key(State(node): State<Arc<Node>>) -> Response {
 }
 
 async fn tile(State(node): State<Arc<Node>>, Path(path): Path<String>) -> Response {
+    // what the library would not take: a level that no tree has, a tile of nothing
+    let level = path.split('/').next().unwrap_or_default();
+    if !(level == "entries" || matches!(level.parse(), Ok(0..=5_u8))) || path.ends_with(".p/0") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let path = match path.strip_prefix("entries/") {
         Some(rest) => format!("tile/{HEIGHT}/data/{rest}"),
         None => format!("tile/{HEIGHT}/{path}"),

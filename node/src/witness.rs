@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use overlap_audit::{
-    Checkpoint, Digest, Receipt, Side, SignedCheckpoint, SignedReceipt, VerifyingKey, WitnessError, judge, log_name,
+    Checkpoint, Digest, KeptReceipt, Receipt, Side, SignedCheckpoint, SignedReceipt, TreeError, VerifyingKey,
+    WitnessError, judge, log_name,
 };
 use overlap_proto::{
     fault::Reason,
     log::{Cosign, CosignAnswer, Cosigned, MOST_SEEN, Receipts, ReceiptsAnswer},
 };
-use overlap_store::{AlarmKind, PeerLog, StoreError};
+use overlap_store::{AlarmKind, Log, PeerLog, StoreError};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::{
     alarm,
@@ -32,6 +34,8 @@ pub(crate) struct Correspondence {
     row: Mutex<()>,
     /// Heads of the peer's log that others have seen and this node has not, to be asked about.
     suspects: Mutex<Vec<SignedCheckpoint>>,
+    /// The heads that were proved last: sizes and roots.
+    proved: Mutex<Vec<(u64, Digest)>>,
 }
 
 /// Heads of one peer that are asked about, at most; what is more comes up again with the next exchange.
@@ -39,12 +43,27 @@ const MOST_SUSPECTS: usize = 16;
 
 impl Correspondence {
     fn suspect(&self, head: SignedCheckpoint) {
+        let checkpoint = head.unverified();
+        let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        if proved.contains(&(checkpoint.size, checkpoint.root)) {
+            return;
+        }
+        drop(proved);
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
         if suspects.len() < MOST_SUSPECTS && !suspects.contains(&head) {
             suspects.push(head);
             drop(suspects);
             self.poke.notify_one();
         }
+    }
+
+    /// A head of the peer's log was proved to be of the history that this node has seen.
+    pub(crate) fn proved(&self, head: &Checkpoint) {
+        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        if proved.len() == MOST_SUSPECTS {
+            proved.remove(0);
+        }
+        proved.push((head.size, head.root));
     }
 
     /// The heads to ask about; they come back if the peer could not be asked.
@@ -79,20 +98,21 @@ pub(crate) async fn cosign(node: &Arc<Node>, caller: &Certificate, wish: Cosign)
             }
             CosignAnswer::Line(line)
         }
-        Err(WitnessError::Stale { known }) => CosignAnswer::Known(known),
+        Err(WitnessError::Stale { known }) => {
+            // who never proves what it signed is asked for it
+            correspondence.suspect(wish.checkpoint.alone(&log.key).map_err(refused)?);
+            CosignAnswer::Known(known)
+        }
         // an answer that was overtaken looks like that too: the peer is asked for a proof before anything is said
         Err(WitnessError::Back { known, .. }) => {
             correspondence.suspect(wish.checkpoint.alone(&log.key).map_err(refused)?);
             CosignAnswer::Known(known)
         }
         Err(error @ (WitnessError::Fork { .. } | WitnessError::Inconsistent { .. })) => {
-            alarm::raise(
-                node,
-                &peer.id,
-                AlarmKind::TwoHistories,
-                format!("{}: {error}", peer.name),
-            )
-            .await?;
+            let what = format!("{}: {error}", peer.name);
+            let evidence = [log.witnessed.clone(), Some(wish.checkpoint.to_string())];
+            let evidence = evidence.into_iter().flatten().collect();
+            alarm::raise(node, &peer.id, AlarmKind::TwoHistories, what, evidence).await?;
             return Err(NodeError::refused(Reason::PeerMisbehaved, error.to_string()));
         }
     };
@@ -114,7 +134,7 @@ pub(crate) async fn receipts(
 ) -> Result<ReceiptsAnswer, NodeError> {
     let peer = known(node, caller)?;
     let (store, asker) = (Arc::clone(&node.store), peer.id.clone());
-    blocking(move || {
+    let (answer, conflicts) = blocking(move || {
         let log = store.log();
         let unread = || {
             NodeError::refused(
@@ -143,14 +163,47 @@ pub(crate) async fn receipts(
                 Some(logged) if logged.closing.is_none() => {}
                 Some(_) => {
                     answer.receipts.extend(log.receipt(Side::Holder, transaction)?);
-                    kept.push((Side::Holder, transaction, signed));
+                    let receipt = KeptReceipt {
+                        agency: asker.clone(),
+                        key: key.clone(),
+                        receipt: signed,
+                    };
+                    kept.push((Side::Holder, transaction, receipt));
                 }
             }
         }
-        log.keep_receipts(&kept)?;
-        Ok(answer)
+        Ok::<_, NodeError>((answer, conflicting(log, &kept)?))
     })
-    .await?
+    .await??;
+    two_receipts(node, peer, conflicts).await?;
+    Ok(answer)
+}
+
+/// Keeps receipts; returns pairs that cannot both be true, as evidence.
+pub(crate) fn conflicting(log: &Log, kept: &[(Side, Uuid, KeptReceipt)]) -> Result<Vec<String>, NodeError> {
+    let conflicts = log.keep_receipts(kept)?;
+    let mut evidence = Vec::new();
+    for (side, transaction, receipt) in kept
+        .iter()
+        .filter(|(_, transaction, _)| conflicts.contains(transaction))
+    {
+        let before = log.kept_receipt(*side, *transaction)?;
+        evidence.extend(before.map(|before| before.receipt.note));
+        evidence.push(receipt.receipt.note.clone());
+    }
+    Ok(evidence)
+}
+
+/// A peer has given two receipts for one query that cannot both be true.
+pub(crate) async fn two_receipts(node: &Arc<Node>, peer: &Peer, evidence: Vec<String>) -> Result<(), NodeError> {
+    if evidence.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "{} has given two receipts for one query that cannot both be true",
+        peer.name
+    );
+    alarm::raise(node, &peer.id, AlarmKind::TwoHistories, what, evidence).await
 }
 
 /// That the own log of one size is the start of the one of another.
@@ -164,7 +217,9 @@ pub(crate) async fn prove(
     let store = Arc::clone(&node.store);
     match blocking(move || store.log().consistency(old, new)).await? {
         Ok(proof) => Ok(proof),
-        Err(StoreError::Tree(error)) => Err(NodeError::refused(Reason::NotFound, error.to_string())),
+        Err(StoreError::Tree(error @ TreeError::Beyond { .. })) => {
+            Err(NodeError::refused(Reason::NotFound, error.to_string()))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -192,30 +247,38 @@ pub(crate) async fn learn(
     if key.name() != name || cosigner.name() != name {
         return Err(refused(format!("the log of {} is called {name}", peer.id)));
     }
-    let (store, id) = (Arc::clone(&node.store), peer.id.clone());
-    let known = blocking(move || store.log().peer(&id)).await??;
     let is_pinned = peer.log_key.as_ref().is_none_or(|pinned| *pinned == key);
-    match known {
-        Some(known) if known.key == key && known.cosigner == cosigner && is_pinned => Ok(known),
-        None if is_pinned => {
-            let log = PeerLog {
-                agency: peer.id.clone(),
-                key,
-                cosigner,
-                witnessed: None,
-                cosigned: None,
-            };
-            let (store, kept) = (Arc::clone(&node.store), log.clone());
-            blocking(move || store.log().keep_peer(&kept)).await??;
-            tracing::info!(peer = peer.name, key = %log.key, "learnt the key of a peer's log");
-            Ok(log)
+    let (running, id) = (Arc::clone(node), peer.id.clone());
+    let known = blocking(move || {
+        let correspondence = running.correspondence(&id)?;
+        let _row = correspondence.row.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = running.store.log();
+        match log.peer(&id)? {
+            Some(known) => Ok((known.key == key && known.cosigner == cosigner).then_some(known)),
+            None if is_pinned => {
+                let fresh = PeerLog {
+                    agency: id.clone(),
+                    key,
+                    cosigner,
+                    witnessed: None,
+                    cosigned: None,
+                };
+                log.keep_peer(&fresh)?;
+                tracing::info!(agency = id, key = %fresh.key, "learnt the key of a peer's log");
+                Ok(Some(fresh))
+            }
+            None => Ok::<_, NodeError>(None),
         }
-        _ => {
+    })
+    .await??;
+    match known.filter(|_| is_pinned) {
+        Some(known) => Ok(known),
+        None => {
             let what = format!(
                 "{} shows another key for its log than it had, or than the configuration names",
                 peer.name
             );
-            alarm::raise(node, &peer.id, AlarmKind::OtherKey, what.clone()).await?;
+            alarm::raise(node, &peer.id, AlarmKind::OtherKey, what.clone(), Vec::new()).await?;
             Err(NodeError::refused(Reason::PeerMisbehaved, what))
         }
     }
@@ -231,13 +294,27 @@ pub(crate) async fn keep(
     blocking(move || {
         let correspondence = running.correspondence(&agency)?;
         let _row = correspondence.row.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut log) = running.store.log().peer(&agency)? {
-            change(&mut log);
-            running.store.log().keep_peer(&log)?;
-        }
-        Ok(())
+        let forgotten = || {
+            NodeError::refused(
+                Reason::InvalidRequest,
+                "the log's key was forgotten meanwhile; ask again",
+            )
+        };
+        let mut log = running.store.log().peer(&agency)?.ok_or_else(forgotten)?;
+        change(&mut log);
+        Ok(running.store.log().keep_peer(&log)?)
     })
     .await?
+}
+
+/// Forgets a peer's log; blocks.
+pub(crate) fn forget(node: &Node, agency: &str) -> Result<(), NodeError> {
+    let Ok(correspondence) = node.correspondence(agency) else {
+        // the own log, about which nothing is kept
+        return Ok(());
+    };
+    let _row = correspondence.row.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(node.store.log().forget_peer(agency)?)
 }
 
 /// The head of a peer's log that was countersigned last.
@@ -277,14 +354,14 @@ pub(crate) async fn compare(node: &Arc<Node>, seen: Vec<SignedCheckpoint>) -> Re
             continue;
         };
         // whoever forges a head accuses nobody
-        let (Ok(head), Some((_, last))) = (verified(&signed, &log.key), witnessed(&log)?) else {
+        let (Ok(head), Some((last_signed, last))) = (verified(&signed, &log.key), witnessed(&log)?) else {
             continue;
         };
         if head.size != last.size {
             node.correspondence(&peer.id)?
                 .suspect(signed.alone(&log.key).map_err(refused)?);
         } else if head.root != last.root {
-            two_histories(node, peer, &head, &last).await?;
+            two_histories(node, peer, [&signed, &last_signed]).await?;
         }
     }
     Ok(())
@@ -305,7 +382,7 @@ async fn compare_own(node: &Arc<Node>, signed: &SignedCheckpoint) -> Result<(), 
                 "others have countersigned another history of this log, of {size} events: was an old backup put back?"
             ),
         ),
-        Err(StoreError::Tree(_)) => (
+        Err(StoreError::Tree(TreeError::Beyond { .. })) => (
             AlarmKind::WentBack,
             format!(
                 "others have countersigned {size} events of this log, which has {}: was an old backup put back?",
@@ -314,21 +391,22 @@ async fn compare_own(node: &Arc<Node>, signed: &SignedCheckpoint) -> Result<(), 
         ),
         Err(error) => return Err(error.into()),
     };
-    alarm::raise(node, &node.config.id, kind, what).await
+    alarm::raise(node, &node.config.id, kind, what, vec![signed.to_string()]).await
 }
 
 /// Two heads of one size, both signed by the peer, are proof.
 pub(crate) async fn two_histories(
     node: &Arc<Node>,
     peer: &Peer,
-    one: &Checkpoint,
-    other: &Checkpoint,
+    heads: [&SignedCheckpoint; 2],
 ) -> Result<(), NodeError> {
+    let [one, other] = heads.map(SignedCheckpoint::unverified);
     let what = format!(
         "{} has shown two histories of its log: {} events with root {}, and {} events with root {}",
         peer.name, one.size, one.root, other.size, other.root
     );
-    alarm::raise(node, &peer.id, AlarmKind::TwoHistories, what).await
+    let evidence = heads.map(ToString::to_string).to_vec();
+    alarm::raise(node, &peer.id, AlarmKind::TwoHistories, what, evidence).await
 }
 
 fn known<'a>(node: &'a Node, caller: &Certificate) -> Result<&'a Peer, NodeError> {

@@ -421,7 +421,8 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
     let mut whole = CompactOptions::default();
     // also the last level, which is otherwise left as it is
     whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-    for cf in [Cf::Datasets, Cf::Hits] {
+    // what holds keys, or values that were erased one by one
+    for cf in [Cf::Datasets, Cf::Hits, Cf::LogKeys, Cf::LogInputs, Cf::LogIndex] {
         inner
             .db
             .compact_range_cf_opt(inner.cf(cf)?, None::<&[u8]>, None::<&[u8]>, &whole);

@@ -29,6 +29,9 @@ pub enum StoreError {
     /// The system gave no randomness or the key could not be used.
     #[error("the cryptographic library failed")]
     Crypto,
+    /// An event was sealed under an earlier day than one that was written meanwhile; it is sealed anew.
+    #[error("the day passed while an event was written")]
+    DayPassed,
     /// The log's writer ended before its time.
     #[error("the log is not written any more: restart the node")]
     LogStopped,

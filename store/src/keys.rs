@@ -47,11 +47,11 @@ pub(crate) enum Cf {
     LogTransactions,
     /// [`indexed`] -> nothing: what entries are found by.
     LogIndex,
-    /// [`input`] -> sealed salt, then sealed leaves, of the set that an asker committed to.
+    /// [`input`] -> sealed salt, then sealed leaves, of the set that an asker committed to; last a mark that the query was opened.
     LogInputs,
-    /// [`transaction`] -> receipt of the other side, as JSON.
+    /// [`transaction`] -> sealed receipt of the other side.
     LogReceipts,
-    /// Transaction id -> sealed agency that owes a receipt.
+    /// [`due`] -> nothing: receipts that are owed.
     LogReceiptsDue,
     /// Tag of an agency -> sealed, what is known of its log.
     LogPeers,
@@ -244,6 +244,17 @@ pub(crate) fn indexed(field: u8, tag: [u8; INDEX_TAG], place: [u8; PLACE]) -> [u
     key[INDEX_PREFIX..].copy_from_slice(&place);
     key
 }
+
+/// `tag of the agency ‖ transaction`: those of an agency are neighbours.
+pub(crate) fn due(agency: [u8; TAG], transaction: Uuid) -> [u8; TAG + 16] {
+    let mut key = [0; TAG + 16];
+    key[..TAG].copy_from_slice(&agency);
+    key[TAG..].copy_from_slice(transaction.as_bytes());
+    key
+}
+
+/// The part of an [`input`] that says that its query was opened.
+pub(crate) const INPUT_OPENED: u32 = u32::MAX;
 
 /// `entry ‖ part`: part 0 is the salt.
 pub(crate) fn input(entry: Uuid, part: u32) -> [u8; 20] {

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod bench;
 mod dataset;
 mod error;
 mod hits;
@@ -18,7 +19,7 @@ pub use dataset::{Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection}
 pub use error::StoreError;
 pub use hits::{FoundRecord, Hits};
 pub use import::{Import, Prepared};
-pub use log::{Alarm, AlarmKind, Fault, Log, LogPlace, LogSettings, PeerLog, Quota, Search};
+pub use log::{Alarm, AlarmKind, Fault, Log, LogPlace, LogSettings, PeerLog, Quota, Search, Waiting};
 pub use seal::{BadKey, DataKey};
 pub use sorter::{SealedSorter, Sorted};
 

@@ -11,7 +11,7 @@ mod writer;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use overlap_audit::{Closing, Digest, Entry, Event, Logged, Outcome, SigningKey, VerifyingKey};
+use overlap_audit::{Closing, Digest, Entry, Event, EventRef, Logged, Side, SigningKey, VerifyingKey};
 use rocksdb::IteratorMode;
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ use crate::{
 
 pub use others::{Alarm, AlarmKind, PeerLog};
 pub use search::{LogPlace, Search};
-pub use upkeep::Fault;
+pub use upkeep::{Fault, Waiting};
 
 /// The append-only log. Every append is on disk, under a signed checkpoint, before it returns.
 pub struct Log {
@@ -69,8 +69,17 @@ impl Log {
         let key = signing.verifying_key();
         let head = Arc::new(RwLock::new(head::load(&inner, &signing)?));
         input::clear(&inner)?;
+        let newest = inner
+            .db
+            .iterator_cf(inner.cf(Cf::Log)?, IteratorMode::End)
+            .next()
+            .transpose()?;
+        let last_day = newest
+            .map(|(_, row)| Row::parse(&row))
+            .transpose()?
+            .map_or(0, |row| row.day);
         Ok(Self {
-            writer: Writer::start(Arc::clone(&inner), Arc::clone(&signing), Arc::clone(&head))?,
+            writer: Writer::start(Arc::clone(&inner), Arc::clone(&signing), Arc::clone(&head), last_day)?,
             periods: Periods::load(&inner)?,
             head,
             signing,
@@ -99,6 +108,15 @@ impl Log {
             .clone()
     }
 
+    /// The day that the newest event was written under, since 1970-01-01; 0 in an empty log.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn newest_day(&self) -> Result<u32, StoreError> {
+        let newest = self.row(self.size().saturating_sub(1))?;
+        Ok(newest.map_or(0, |row| row.day))
+    }
+
     /// Events in the log.
     pub fn size(&self) -> u64 {
         self.head.read().unwrap_or_else(PoisonError::into_inner).tree.size()
@@ -109,9 +127,14 @@ impl Log {
     /// # Errors
     /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
-        let event = self.seal(&Event::Opened(Box::new(entry.clone())))?;
+        until_in_turn(|| self.try_open_entry(entry, quota))
+    }
+
+    fn try_open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
+        let event = self.seal(EventRef::Opened(entry))?;
         let filed = Filed::of(&self.inner, entry);
         let key = keys::transaction(entry.side, entry.transaction);
+        let has_input = entry.side == Side::Asker && entry.input_commitment.is_some();
         let inner = Arc::clone(&self.inner);
         self.writer.append(move |draft| {
             if let Some(quota) = quota {
@@ -125,7 +148,9 @@ impl Log {
             let place = filed.open(draft, index);
             draft.put(Cf::LogEntries, keys::entry(filed.id), keys::index(index));
             draft.put(Cf::LogOpen, keys::entry(filed.id), place);
-            draft.index(at(filed.admitted, place));
+            if has_input {
+                draft.put(Cf::LogInputs, keys::input(filed.id, keys::INPUT_OPENED), []);
+            }
             Ok(())
         })
     }
@@ -135,16 +160,13 @@ impl Log {
     /// # Errors
     /// [`StoreError::NoSuchEntry`] unless the entry is open; [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
-        let event = self.seal(&Event::Closed(closing.clone()))?;
+        until_in_turn(|| self.try_close_entry(closing, owed_by))
+    }
+
+    fn try_close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+        let event = self.seal(EventRef::Closed(closing))?;
         let (id, ended) = (keys::entry(closing.id), search::outcome(&self.inner, closing.outcome));
-        let admitted = search::outcome(&self.inner, Outcome::Admitted);
-        let owed = owed_by
-            .map(|(transaction, agency)| {
-                let at = *transaction.as_bytes();
-                let sealed = self.inner.keys.log().seal(Cf::LogReceiptsDue, &at, agency.as_bytes())?;
-                Ok::<_, StoreError>((at, sealed))
-            })
-            .transpose()?;
+        let owed = owed_by.map(|(transaction, agency)| keys::due(others::tag(&self.inner, agency), transaction));
         let hands_on = self.hands_on;
         self.writer.append(move |draft| {
             let Some(place) = draft.get(Cf::LogOpen, &id)? else {
@@ -156,10 +178,9 @@ impl Log {
             let index = draft.event(event);
             draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
             draft.delete(Cf::LogOpen, id);
-            draft.unindex(at(admitted, place));
             draft.index(at(ended, place));
-            if let Some((transaction, sealed)) = owed {
-                draft.put(Cf::LogReceiptsDue, transaction, sealed);
+            if let Some(owed) = owed {
+                draft.put(Cf::LogReceiptsDue, owed, []);
             }
             if hands_on {
                 draft.put(Cf::LogOutbox, keys::index(index), id);
@@ -173,13 +194,18 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
-        let opened = self.seal(&Event::Opened(Box::new(entry.clone())))?;
-        let closed = self.seal(&Event::Closed(closing.clone()))?;
+        until_in_turn(|| self.try_record(entry, closing))
+    }
+
+    fn try_record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
+        let opened = self.seal(EventRef::Opened(entry))?;
+        let closed = self.seal(EventRef::Closed(closing))?;
         let (filed, ended) = (
             Filed::of(&self.inner, entry),
             search::outcome(&self.inner, closing.outcome),
         );
         let key = keys::transaction(entry.side, entry.transaction);
+        let again = search::again(&self.inner, entry.transaction);
         let hands_on = self.hands_on;
         self.writer.append(move |draft| {
             let (first, second) = (draft.event(opened), draft.event(closed));
@@ -188,8 +214,9 @@ impl Log {
             let id = keys::entry(filed.id);
             draft.put(Cf::LogEntries, id, [keys::index(first), keys::index(second)].concat());
             // what is denied for using an id again does not take it over
-            if draft.get(Cf::LogTransactions, &key)?.is_none() {
-                draft.put(Cf::LogTransactions, key, id);
+            match draft.get(Cf::LogTransactions, &key)? {
+                None => draft.put(Cf::LogTransactions, key, id),
+                Some(_) => draft.index(at(again, place)),
             }
             if hands_on {
                 draft.put(Cf::LogOutbox, keys::index(second), id);
@@ -266,7 +293,7 @@ impl Log {
         self.entry(id)
     }
 
-    fn seal(&self, event: &Event) -> Result<Ready, StoreError> {
+    fn seal(&self, event: EventRef<'_>) -> Result<Ready, StoreError> {
         self.periods.seal(&self.inner, event)
     }
 
@@ -293,12 +320,21 @@ impl Log {
     }
 }
 
+/// Seals and appends again where a later day's event came in between: days never go back along the log.
+fn until_in_turn(append: impl Fn() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    loop {
+        match append() {
+            Err(StoreError::DayPassed) => {}
+            appended => return appended,
+        }
+    }
+}
+
 /// How an entry is found from its begin on.
 struct Filed {
     id: Uuid,
     millis: i64,
     prefixes: Vec<(u8, [u8; keys::INDEX_TAG])>,
-    admitted: (u8, [u8; keys::INDEX_TAG]),
 }
 
 impl Filed {
@@ -307,7 +343,6 @@ impl Filed {
             id: entry.id,
             millis: entry.started.as_millisecond(),
             prefixes: search::prefixes(inner, entry),
-            admitted: search::outcome(inner, Outcome::Admitted),
         }
     }
 

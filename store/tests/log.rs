@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use overlap_audit::{
-    Anchors, Checkpoint, Closing, Digest, Entry, ExportReader, Line, Logged, Operation, Outcome, Side,
+    Anchors, Checkpoint, Closing, Digest, Entry, ExportReader, KeptReceipt, Line, Logged, Operation, Outcome, Side,
     SignedCheckpoint, Tree, check_consistency, check_inclusion, verify,
 };
 use overlap_store::{DataKey, Fault, LogSettings, Quota, Search, Store, StoreError};
@@ -42,11 +42,12 @@ fn found(store: &Store, search: &Search) -> Vec<Logged> {
 
 /// Entries that end as they begin, from many threads at once.
 fn fill(store: &Store, entries: u128) {
+    let base = u128::from(store.log().size()) << 32 | 1 << 100;
     std::thread::scope(|scope| {
         for thread in 0..8_u128 {
             scope.spawn(move || {
                 for n in (thread..entries).step_by(8) {
-                    let entry = entry(Uuid::from_u128(1 << 100 | n));
+                    let entry = entry(Uuid::from_u128(base | n));
                     store.log().record(&entry, &closing(entry.id)).unwrap();
                 }
             });
@@ -58,7 +59,7 @@ fn entry(transaction: Uuid) -> Entry {
     let text = format!(
         r#"{{"id":"{}","transaction":"{transaction}","trace":null,"started":"2026-01-01T00:00:00Z","operation":"combination",
         "side":"asker","purpose":null,"regime":null,"article":null,"case_reference":null,"reason":null,"person":null,"role":null,
-        "approver":null,"order":null,"asker":null,"holder":null,"caller_certificate":null,"recipients":[],
+        "approver":null,"order":null,"asker":"{AGENCY}","holder":null,"caller_certificate":null,"recipients":[],
         "country":null,"dataset":null,"dataset_version":null,"kinds":[],"mode":null,"protocol":null,"input_count":null,"input_commitment":null,
         "visibility":[],"agreement":null,"agreement_hash":null,"policy_hash":null,"software":"test"}}"#,
         Uuid::now_v7()
@@ -90,6 +91,13 @@ fn a_transaction_is_opened_once() {
         store.log().open_entry(&entry(Uuid::from_u128(1)), None),
         Err(StoreError::TransactionTaken)
     ));
+    let denied = entry(Uuid::from_u128(1));
+    store.log().record(&denied, &closing(denied.id)).unwrap();
+    let both = Search {
+        transaction: Some(Uuid::from_u128(1)),
+        ..Search::default()
+    };
+    assert_eq!(found(&store, &both).len(), 2, "the one that used it again is found too");
     let mut other_side = entry(Uuid::from_u128(1));
     other_side.side = Side::Holder;
     store.log().open_entry(&other_side, None).unwrap();
@@ -472,7 +480,7 @@ fn what_is_shredded_is_gone_and_every_proof_stays() {
     let store = open(directory.path());
     let mut ids = Vec::new();
     for n in 0..40_i64 {
-        let mut entry = entry(Uuid::from_u128(n as u128 + 1));
+        let mut entry = self::entry(Uuid::from_u128(n as u128 + 1));
         entry.started = day(20_000 + n);
         entry.person = Some("spiffe://p/CANARY".into());
         let mut closing = closing(entry.id);
@@ -485,7 +493,7 @@ fn what_is_shredded_is_gone_and_every_proof_stays() {
     assert!(!store.log().is_due(20_000).unwrap());
     assert!(store.log().is_due(20_025).unwrap());
     assert_eq!(store.log().shred(20_025).unwrap(), 50);
-    assert_eq!(store.log().shred(20_025).unwrap(), 0, "once");
+    assert_eq!(store.log().shred(20_025).unwrap(), 50, "once");
     assert!(!store.log().is_due(20_025).unwrap());
 
     assert!(matches!(store.log().entry(ids[3]), Err(StoreError::Shredded)));
@@ -495,26 +503,47 @@ fn what_is_shredded_is_gone_and_every_proof_stays() {
         ..Search::default()
     };
     assert_eq!(found(&store, &person).len(), 15);
-    let shredded_outbox = store.log().outbox(100).unwrap();
-    assert_eq!(
-        shredded_outbox.iter().filter(|(_, logged)| logged.is_none()).count(),
-        25
-    );
+    let shredded_outbox = store.log().outbox(0, 100).unwrap();
+    assert_eq!(shredded_outbox.iter().filter(|(_, logged)| logged.is_err()).count(), 25);
 
     drop(store);
     let store = open(directory.path());
     assert_eq!(checkpoint(&store), head);
     assert_eq!(store.log().inclusion(2, head.size).unwrap(), path);
     assert_eq!(store.log().check(|| true).unwrap(), None);
-    let file = store.log().export(AGENCY, Timestamp::UNIX_EPOCH, Vec::new()).unwrap();
-    let report = verify(
-        ExportReader::open(file.as_slice()).unwrap(),
-        &Anchors::default(),
-        &mut (),
-    )
-    .unwrap();
+    let exported = || store.log().export(AGENCY, Timestamp::UNIX_EPOCH, Vec::new()).unwrap();
+    let verified = |file: &[u8]| verify(ExportReader::open(file).unwrap(), &Anchors::default(), &mut ()).unwrap();
+    // what is gone without a word in the log was left out
+    let silent = verified(&exported());
+    assert!(
+        silent.problems[0].what.contains("50 events are shredded"),
+        "{:?}",
+        silent.problems
+    );
+    let mut shredding = entry(Uuid::from_u128(1000));
+    (shredding.started, shredding.mode) = (day(20_040), Some(overlap_audit::SHREDDING.to_owned()));
+    let mut done = closing(shredding.id);
+    (done.ended, done.output_count) = (shredding.started, Some(50));
+    store.log().record(&shredding, &done).unwrap();
+    let file = exported();
+    let report = verified(&file);
     assert!(report.is_whole(), "{:?}", report.problems);
-    assert_eq!((report.shredded, report.entries), (50, 15));
+    assert_eq!((report.shredded, report.entries), (50, 16));
+    // an event that somebody makes look shredded afterwards
+    let text = String::from_utf8(file.clone()).unwrap();
+    let hide = |line: &str| match line.contains("\"index\":60,") {
+        true => {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!(
+                "{{\"index\":60,\"leaf\":{},\"commitment\":{}}}\n",
+                event["leaf"], event["leaf"]
+            )
+        }
+        false => format!("{line}\n"),
+    };
+    let report = verified(text.lines().map(hide).collect::<String>().as_bytes());
+    let said = |what: &str| report.problems.iter().any(|problem| problem.what.contains(what));
+    assert!(said("an earlier one is not"), "{:?}", report.problems);
     assert_eq!(String::from_utf8(file).unwrap().matches("CANARY").count(), 15);
 }
 
@@ -531,20 +560,30 @@ fn receipts_are_owed_until_they_are_kept() {
     );
     let owed_by = Some((asked.transaction, "spiffe://a/kmar"));
     store.log().close_entry(&closing(asked.id), owed_by).unwrap();
-    let due = |agency| store.log().receipts_due(agency, 10).unwrap();
+    let due = |agency| store.log().receipts_due(agency, None, 10).unwrap();
     assert_eq!(due("spiffe://a/kmar"), [asked.transaction]);
     assert!(due("spiffe://a/iszw").is_empty());
     let receipt = store.log().receipt(Side::Asker, asked.transaction).unwrap().unwrap();
     let said = receipt.verify(store.log().verifying_key()).unwrap();
     assert_eq!((said.opened.0, said.closed.0, said.head.0), (0, 1, 2));
-    store
-        .log()
-        .keep_receipts(&[(Side::Asker, asked.transaction, receipt.clone())])
-        .unwrap();
+    let kept = KeptReceipt {
+        agency: "spiffe://a/kmar".into(),
+        key: store.log().verifying_key().clone(),
+        receipt,
+    };
+    let keep = |receipt: &KeptReceipt| {
+        let receipts = [(Side::Asker, asked.transaction, receipt.clone())];
+        store.log().keep_receipts(&receipts).unwrap()
+    };
+    assert!(keep(&kept).is_empty() && keep(&kept).is_empty());
+    // another that says otherwise is told, and does not take the place of the first
+    let mut other = kept.clone();
+    other.receipt.note = other.receipt.note.replace("\n0 ", "\n7 ");
+    assert_eq!(keep(&other), [asked.transaction]);
     assert!(due("spiffe://a/kmar").is_empty());
     assert_eq!(
         store.log().kept_receipt(Side::Asker, asked.transaction).unwrap(),
-        Some(receipt)
+        Some(kept)
     );
 }
 
@@ -553,10 +592,10 @@ fn what_is_handed_on_stays_in_the_outbox_until_it_was_taken() {
     let directory = tempfile::tempdir().unwrap();
     fill(&open(directory.path()), 5);
     let store = open(directory.path());
-    let waiting = store.log().outbox(3).unwrap();
+    let waiting = store.log().outbox(0, 3).unwrap();
     assert_eq!(waiting.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [1, 3, 5]);
     store.log().handed_on(&[1, 5]).unwrap();
-    let waiting = store.log().outbox(9).unwrap();
+    let waiting = store.log().outbox(0, 9).unwrap();
     assert_eq!(waiting.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [3, 7, 9]);
     assert_eq!(store.log().outbox_size().unwrap(), 3);
 }

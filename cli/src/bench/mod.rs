@@ -1,6 +1,7 @@
 //! `overlap bench`.
 
 mod import;
+mod log;
 mod network;
 mod pure;
 mod units;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     /// Measure an import: normalisation and hashing on one core, then end to end into a real node
     #[command(after_help = "Example:\n  overlap bench import --rows 1000000 --json")]
     Import(import::Args),
+    /// Measure the log: durable appends beside the disk's own rate, then verifying what was written
+    #[command(after_help = "Example:\n  overlap bench log --entries 200000 --concurrent 1000 --json")]
+    Log(log::Args),
 }
 
 #[derive(clap::Args)]
@@ -134,6 +138,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<(), Fai
     match command {
         Command::Match(args) => bench_match(args, output).await,
         Command::Import(args) => import::run(args, output).await,
+        Command::Log(args) => log::run(args, output).await,
     }
 }
 

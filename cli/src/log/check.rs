@@ -1,14 +1,17 @@
 //! `overlap log verify`, `prove` and `check`: an auditor's work, without any node.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::PathBuf,
 };
 
 use anyhow::{Context as _, anyhow};
 use overlap_audit::{
-    Digest, InputProof, InputSalt, Logged, Proof, Proved, Report, Visitor, Wanted, prove_entry, prove_growth,
+    Digest, Entry, InputProof, InputSalt, Logged, Outcome, Proof, Proved, Report, Visitor, Vouched, Wanted,
+    prove_entry, prove_growth,
 };
+use overlap_proto::plain;
 use overlap_psi::{Item, Stored};
 use overlap_records::{Identifier, Kind, Profile};
 use serde::Serialize;
@@ -78,7 +81,7 @@ pub(super) fn verify(args: &VerifyArgs, output: &mut Output) -> Result<(), Failu
     let bar = files::bar(output);
     let unreadable = files::unreadable(&args.file);
     let export = files::open(&args.file, &bar).map_err(&unreadable)?;
-    let anchors = args.keys.anchors(&export)?;
+    let anchors = args.keys.anchors()?;
     let report = overlap_audit::verify(export, &anchors, &mut ()).map_err(&unreadable)?;
     bar.finish_and_clear();
     output.print(&report, |out| tell(out, &report))?;
@@ -104,9 +107,10 @@ pub(super) fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         grouped(report.open.len() as u64),
         report.root
     )?;
-    let vouched = match report.key_was_given {
-        true => "the key that you gave",
-        false => "the key that the file names: give --log-key to be sure whose it is",
+    let vouched = match report.key_vouched {
+        Vouched::Given => "the key that you gave",
+        Vouched::ByTheOther => "the key that the other log has for it",
+        Vouched::ByItself => "the key that the file names itself: give --log-key to be sure whose it is",
     };
     writeln!(out, "  signed with {vouched}\n    {}", report.key)?;
     let mut witnesses = table(["countersigned by", "events", "at"]);
@@ -121,15 +125,21 @@ pub(super) fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         true => writeln!(out, "  nobody has countersigned it")?,
         false => writeln!(out, "{witnesses}")?,
     }
+    if !report.witnessed.is_empty() && report.witnesses_vouched == Vouched::ByItself {
+        writeln!(
+            out,
+            "  the witnesses' keys are those that the file names itself: give --witness to be sure whose they are"
+        )?;
+    }
     writeln!(out, "  {} receipts of other agencies hold", grouped(report.receipts))?;
     for id in &report.open {
         writeln!(out, "  entry {id} has no end")?;
     }
     for remark in &report.remarks {
-        writeln!(out, "  note: {remark}")?;
+        writeln!(out, "  note: {}", plain(remark))?;
     }
     for problem in &report.problems {
-        writeln!(out, "  WRONG: {problem}")?;
+        writeln!(out, "  WRONG: {}", plain(&problem.to_string()))?;
     }
     if report.more_problems > 0 {
         writeln!(out, "  WRONG: and {} more", grouped(report.more_problems))?;
@@ -255,6 +265,9 @@ fn check_input(args: &CheckArgs, proof: &InputProof, output: &mut Output) -> Res
     let kind: Kind = proof.kind.parse().map_err(|_| wrong("it names an unknown kind"))?;
     let identifier = Identifier::from_canonical(kind, &proof.canonical)
         .map_err(|_| wrong("the identifier is not in canonical form"))?;
+    if proof.overlap_input_proof != 1 {
+        return Err(wrong("it is of another version than this command reads"));
+    }
     let salt = InputSalt::from_bytes(proof.salt.0);
     let keys = identifier.match_keys(&profile);
     let mut shown = Vec::new();
@@ -278,9 +291,18 @@ fn check_input(args: &CheckArgs, proof: &InputProof, output: &mut Output) -> Res
             was_in,
         });
     }
-    if shown.is_empty() {
-        return Err(wrong("it shows nothing"));
+    // every match key of the identifier, or those that counting takes: what is left out could be what was in the set
+    let names = |counting: bool| -> BTreeSet<&str> {
+        let of = keys.iter().filter_map(|key| profile.keys().get(usize::from(key.key())));
+        of.filter(|rule| rule.counts() || !counting)
+            .map(|rule| rule.name())
+            .collect()
+    };
+    let shown_names: BTreeSet<&str> = shown.iter().map(|one| one.key.as_str()).collect();
+    if shown.is_empty() || (shown_names != names(false) && shown_names != names(true)) {
+        return Err(wrong("it does not show every match key of the identifier"));
     }
+    let is_counting = shown_names != names(false);
     let log_agrees = match &args.log {
         None => None,
         Some(path) => {
@@ -290,8 +312,12 @@ fn check_input(args: &CheckArgs, proof: &InputProof, output: &mut Output) -> Res
                 transaction: proof.transaction,
                 found: None,
             };
-            let report = overlap_audit::verify(export, &overlap_audit::Anchors::default(), &mut committed)
-                .map_err(files::unreadable(path))?;
+            let believed = args.log_key.as_deref().map(files::key).transpose()?;
+            let anchors = overlap_audit::Anchors {
+                key: believed.map(|key| (key, Vouched::Given)),
+                ..overlap_audit::Anchors::default()
+            };
+            let report = overlap_audit::verify(export, &anchors, &mut committed).map_err(files::unreadable(path))?;
             bar.finish_and_clear();
             if !report.is_whole() {
                 return Err(not_whole(anyhow!(
@@ -299,8 +325,19 @@ fn check_input(args: &CheckArgs, proof: &InputProof, output: &mut Output) -> Res
                     path.display()
                 )));
             }
-            if committed.found != Some((Some(proof.input_commitment), Some(proof.input_count))) {
-                return Err(wrong("the log has another commitment for this query, or no such query"));
+            let Some(entry) = committed.found else {
+                return Err(wrong("the log has no such query"));
+            };
+            let is_count = entry.mode.as_deref() == Some("count");
+            let same = entry.input_commitment == Some(proof.input_commitment)
+                && entry.input_count == Some(proof.input_count)
+                && entry.asker.as_ref() == Some(&proof.agency)
+                && entry.profile_hash == Some(proof.profile_hash)
+                && entry.kinds.contains(&proof.kind);
+            if !same || (is_counting && !is_count) {
+                return Err(wrong(
+                    "the log has another commitment, size, asker, profile, mode or kinds for this query",
+                ));
             }
             Some(true)
         }
@@ -337,16 +374,16 @@ fn check_input(args: &CheckArgs, proof: &InputProof, output: &mut Output) -> Res
     })
 }
 
-/// Finds the commitment of a query.
+/// Finds the entry of a query that was not denied.
 struct Committed {
     transaction: Uuid,
-    found: Option<(Option<Digest>, Option<u64>)>,
+    found: Option<Entry>,
 }
 
 impl Visitor for Committed {
     fn entry(&mut self, logged: Logged) {
-        if logged.entry.transaction == self.transaction {
-            self.found = Some((logged.entry.input_commitment, logged.entry.input_count));
+        if logged.entry.transaction == self.transaction && logged.outcome() != Outcome::Denied {
+            self.found = Some(logged.entry);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use indicatif::{ProgressBar, ProgressBarIter};
-use overlap_audit::{Anchors, ExportReader, VerifyingKey};
+use overlap_audit::{Anchors, ExportReader, VerifyingKey, Vouched};
 
 use crate::{client::Failure, output::Output};
 
@@ -53,14 +53,7 @@ impl Keys {
         self.log_key.as_deref().map(key).transpose()
     }
 
-    pub(super) fn anchors(&self, export: &Export) -> Result<Anchors, Failure> {
-        let named = || {
-            export
-                .header()
-                .peers
-                .iter()
-                .map(|peer| (peer.agency.clone(), peer.cosigner.clone()))
-        };
+    pub(super) fn anchors(&self) -> Result<Anchors, Failure> {
         let given = self.witnesses.iter().map(|pair| {
             let (agency, text) = pair
                 .split_once('=')
@@ -68,12 +61,10 @@ impl Keys {
             Ok((agency.to_owned(), key(text)?))
         });
         Ok(Anchors {
-            key: self.believed()?,
-            cosigners: match self.witnesses.is_empty() {
-                true => named().collect(),
-                false => given.collect::<Result<_, Failure>>()?,
-            },
+            key: self.believed()?.map(|key| (key, Vouched::Given)),
+            cosigners: given.collect::<Result<_, Failure>>()?,
             checkpoint: self.checkpoint.as_deref().map(text).transpose()?,
+            ..Anchors::default()
         })
     }
 }

@@ -100,13 +100,13 @@ pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
         }
     }
     let next = (!request.after.is_empty()).then(|| hex::encode(&request.after));
-    status::warn(&mut client).await?;
-    if output.json() {
-        return output.print(&entries, |_| Ok(()));
-    }
-    output.say(entries_table(&entries))?;
-    match next {
-        Some(next) => output.say(format!("there is more; read on with --after {next}")),
-        None => Ok(()),
-    }
+    output.print(&entries, |out| {
+        writeln!(out, "{}", entries_table(&entries))?;
+        match next {
+            Some(next) => writeln!(out, "there is more; read on with --after {next}"),
+            None => Ok(()),
+        }
+    })?;
+    status::warn(&mut client).await;
+    Ok(())
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use anyhow::anyhow;
-use overlap_audit::{Anchors, Reconciled, reconcile};
+use overlap_audit::{Reconciled, reconcile};
+use overlap_proto::plain;
 
 use super::{check, files};
 use crate::{
@@ -34,30 +35,9 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     let bar = files::bar(output);
     let paths = [&args.a, &args.b];
-    let headers = paths.map(|path| files::open(path, &bar).map(|export| export.header().clone()));
-    let [a, b] = headers;
-    let headers = [
-        a.map_err(files::unreadable(&args.a))?,
-        b.map_err(files::unreadable(&args.b))?,
-    ];
-    let anchors = |own: usize, given: Option<&String>| {
-        let peers = &headers[1 - own].peers;
-        let told = peers.iter().find(|peer| peer.agency == headers[own].agency);
-        Ok::<_, Failure>(Anchors {
-            key: match given {
-                Some(text) => Some(files::key(text)?),
-                None => told.map(|peer| peer.log.clone()),
-            },
-            cosigners: headers[own]
-                .peers
-                .iter()
-                .map(|peer| (peer.agency.clone(), peer.cosigner.clone()))
-                .collect(),
-            checkpoint: None,
-        })
-    };
-    let anchors = [anchors(0, args.key_a.as_ref())?, anchors(1, args.key_b.as_ref())?];
-    let reconciled = reconcile(|which| files::open(paths[which], &bar), [&anchors[0], &anchors[1]])
+    let keys = [&args.key_a, &args.key_b].map(|given| given.as_deref().map(files::key).transpose());
+    let [key_a, key_b] = keys;
+    let reconciled = reconcile(|which| files::open(paths[which], &bar), [key_a?, key_b?])
         .map_err(|error| Failure::usage(anyhow!(error)))?;
     bar.finish_and_clear();
     output.print(&reconciled, |out| tell(out, &reconciled))?;
@@ -78,7 +58,7 @@ pub(crate) fn tell(out: &mut dyn Write, reconciled: &Reconciled) -> io::Result<(
         grouped(reconciled.receipts_held)
     )?;
     for remark in &reconciled.remarks {
-        writeln!(out, "note: {remark}")?;
+        writeln!(out, "note: {}", plain(remark))?;
     }
     for found in &reconciled.discrepancies {
         let index = |index: Option<u64>| index.map_or("-".to_owned(), |index| index.to_string());
@@ -88,17 +68,20 @@ pub(crate) fn tell(out: &mut dyn Write, reconciled: &Reconciled) -> io::Result<(
             found.transaction,
             index(found.indexes[0]),
             index(found.indexes[1]),
-            found.what
+            plain(&found.what)
         )?;
         if !found.fields.is_empty() {
             let [one, other] = reconciled.logs.each_ref().map(|report| report.agency.as_str());
             let mut fields = table(["field", one, other]);
             for field in &found.fields {
-                let value = |at: usize| field.values[at].clone().unwrap_or_else(|| "(missing)".to_owned());
+                let value = |at: usize| field.values[at].as_deref().map_or("(missing)".to_owned(), plain);
                 fields.add_row([field.field.to_owned(), value(0), value(1)]);
             }
             writeln!(out, "{fields}")?;
         }
+    }
+    if reconciled.more_remarks > 0 {
+        writeln!(out, "note: and {} more", grouped(reconciled.more_remarks))?;
     }
     if reconciled.more_discrepancies > 0 {
         writeln!(out, "WRONG: and {} more", grouped(reconciled.more_discrepancies))?;

@@ -71,7 +71,7 @@ impl Visitor for Shape {
             _ => {}
         }
         if let Some(closing) = &logged.closing
-            && entry.mode.is_some()
+            && entry.purpose.is_some()
             && logged.outcome() != overlap_audit::Outcome::Denied
         {
             self.items_asked += entry.input_count.unwrap_or_default();

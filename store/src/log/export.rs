@@ -3,7 +3,7 @@
 use std::{io::Write, sync::PoisonError};
 
 use jiff::Timestamp;
-use overlap_audit::{Digest, EXPORT_VERSION, ExportWriter, Header, KnownPeer, View};
+use overlap_audit::{Digest, EXPORT_VERSION, ExportWriter, Header, KnownPeer, SignedCheckpoint, View};
 use rocksdb::{Direction, IteratorMode};
 
 use super::{Log, head::StoredTiles, parse_index, payload::Row};
@@ -22,8 +22,10 @@ impl Log {
             let head = self.head.read().unwrap_or_else(PoisonError::into_inner);
             (head.tree.size(), head.checkpoint.clone())
         };
-        let peers = self.peers()?;
-        let cosigned = peers.iter().filter_map(|peer| peer.cosigned.clone());
+        let (peers, shredded) = (self.peers()?, self.shredded()?);
+        // one that came after the head was read is of more events than the file
+        let fits = |text: &String| SignedCheckpoint::parse(text).is_ok_and(|head| head.unverified().size <= size);
+        let cosigned = peers.iter().filter_map(|peer| peer.cosigned.clone()).filter(fits);
         let header = Header {
             overlap_log: EXPORT_VERSION,
             agency: agency.to_owned(),
@@ -54,6 +56,12 @@ impl Log {
             }
             let row = Row::parse(&bytes)?;
             let key = self.periods.key(&self.inner, &row)?;
+            if key.is_none() && expected >= shredded {
+                return Err(StoreError::Export(overlap_audit::ExportError::Event {
+                    index: expected,
+                    what: "its key is gone, and it was not shredded",
+                }));
+            }
             export.event(expected, &row.sealed, key.as_ref())?;
             next = expected + 1;
         }

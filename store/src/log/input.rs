@@ -31,6 +31,21 @@ impl Log {
         selection: &Selection,
         spill: &Path,
     ) -> Result<Digest, StoreError> {
+        let committed = self.try_commit_input(entry, dataset, selection, spill);
+        if committed.is_err() {
+            // if this fails too, the next start does it
+            let _ = self.drop_input(entry);
+        }
+        committed
+    }
+
+    fn try_commit_input(
+        &self,
+        entry: Uuid,
+        dataset: &Dataset,
+        selection: &Selection,
+        spill: &Path,
+    ) -> Result<Digest, StoreError> {
         let salt = InputSalt::random().map_err(|_| StoreError::Crypto)?;
         let mut sorter = SealedSorter::<32>::new(spill);
         for element in dataset.elements(selection) {
@@ -82,6 +97,9 @@ impl Log {
         let (mut salt, mut leaves) = (None, Vec::new());
         for (expected, row) in (0..).zip(rows(&self.inner, entry)?) {
             let (at, sealed) = row?;
+            if *at == keys::input(entry, keys::INPUT_OPENED) {
+                break;
+            }
             if *at != keys::input(entry, expected) {
                 return Err(DAMAGED);
             }
@@ -113,10 +131,11 @@ pub(super) fn clear(inner: &Inner) -> Result<(), StoreError> {
     cursor.seek_to_first();
     let mut writes = WriteBatch::default();
     while let Some(id) = cursor.key().and_then(|key| Uuid::from_slice(key.get(..16)?).ok()) {
-        if inner.db.get_cf(inner.cf(Cf::LogEntries)?, keys::entry(id))?.is_none() {
+        let opened = keys::input(id, keys::INPUT_OPENED);
+        if inner.db.get_cf(inner.cf(Cf::LogInputs)?, opened)?.is_none() {
             erase(inner, id, &mut writes)?;
         }
-        cursor.seek(keys::input(id, u32::MAX));
+        cursor.seek(id.as_u128().saturating_add(1).to_be_bytes());
     }
     cursor.status()?;
     Ok(inner.db.write(writes)?)

@@ -1,8 +1,8 @@
 //! What this node keeps of others' logs: receipts, their keys and heads, and alarms.
 
 use jiff::Timestamp;
-use overlap_audit::{Receipt, Side, SignedReceipt, VerifyingKey};
-use rocksdb::{IteratorMode, WriteBatch};
+use overlap_audit::{KeptReceipt, Receipt, Side, SignedReceipt, VerifyingKey};
+use rocksdb::{Direction, IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ pub struct Alarm {
     pub kind: AlarmKind,
     /// What is wrong, in words.
     pub what: String,
+    /// What its owner signed: checkpoints or receipts that cannot both be true.
+    pub evidence: Vec<String>,
 }
 
 /// What can be wrong with a log.
@@ -55,6 +57,8 @@ pub enum AlarmKind {
     WentBack,
     /// It is signed with another key than it was.
     OtherKey,
+    /// It does not have a query that its owner answered.
+    Missing,
     /// It was changed on disk.
     Damaged,
 }
@@ -66,6 +70,7 @@ impl AlarmKind {
             Self::TwoHistories => "two-histories",
             Self::WentBack => "went-back",
             Self::OtherKey => "other-key",
+            Self::Missing => "missing",
             Self::Damaged => "damaged",
         }
     }
@@ -119,69 +124,87 @@ impl Log {
             .transpose()
     }
 
-    /// Keeps receipts of the other side, each for the own part in a query; they are owed no more. Synced.
+    /// Keeps receipts of an agency, each for the own part in a query; they are owed no more. The first that was given stays: returned are those
+    /// queries for which another was given before that says otherwise, which is proof of two histories. Synced.
     ///
     /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Encode`].
-    pub fn keep_receipts(&self, receipts: &[(Side, Uuid, SignedReceipt)]) -> Result<(), StoreError> {
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Encode`], [`StoreError::Damaged`].
+    pub fn keep_receipts(&self, receipts: &[(Side, Uuid, KeptReceipt)]) -> Result<Vec<Uuid>, StoreError> {
         let (kept, due) = (self.inner.cf(Cf::LogReceipts)?, self.inner.cf(Cf::LogReceiptsDue)?);
         let mut writes = WriteBatch::default();
+        let mut conflicts = Vec::new();
         for (side, transaction, receipt) in receipts {
-            writes.put_cf(
-                kept,
-                keys::transaction(*side, *transaction),
-                serde_json::to_vec(receipt)?,
-            );
+            let said = |receipt: &KeptReceipt| receipt.receipt.unverified().map(|said| (said.opened, said.closed)).ok();
+            match self.kept_receipt(*side, *transaction)? {
+                Some(before) if said(&before) != said(receipt) => conflicts.push(*transaction),
+                Some(_) => {}
+                None => {
+                    let at = keys::transaction(*side, *transaction);
+                    let sealed = self
+                        .inner
+                        .keys
+                        .log()
+                        .seal(Cf::LogReceipts, &at, &serde_json::to_vec(receipt)?)?;
+                    writes.put_cf(kept, at, sealed);
+                }
+            }
             if *side == Side::Asker {
-                writes.delete_cf(due, transaction.as_bytes());
+                writes.delete_cf(due, keys::due(tag(&self.inner, &receipt.agency), *transaction));
             }
         }
-        Ok(self.inner.db.write_opt(writes, &synced())?)
+        self.inner.db.write_opt(writes, &synced())?;
+        Ok(conflicts)
     }
 
     /// The receipt that is kept for the own part in a query.
     ///
     /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
-    pub fn kept_receipt(&self, side: Side, transaction: Uuid) -> Result<Option<SignedReceipt>, StoreError> {
-        let kept = self.inner.cf(Cf::LogReceipts)?;
-        let row = self.inner.db.get_cf(kept, keys::transaction(side, transaction))?;
-        row.map(|row| serde_json::from_slice(&row).map_err(|_| StoreError::Damaged("a receipt cannot be read")))
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn kept_receipt(&self, side: Side, transaction: Uuid) -> Result<Option<KeptReceipt>, StoreError> {
+        let at = keys::transaction(side, transaction);
+        let row = self.inner.db.get_cf(self.inner.cf(Cf::LogReceipts)?, at)?;
+        row.map(|sealed| open(&self.inner, Cf::LogReceipts, &at, &sealed))
             .transpose()
     }
 
     /// All receipts that are kept.
     ///
     /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
-    pub fn receipts(&self) -> Result<impl Iterator<Item = Result<SignedReceipt, StoreError>> + '_, StoreError> {
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn receipts(&self) -> Result<impl Iterator<Item = Result<KeptReceipt, StoreError>> + '_, StoreError> {
         let rows = self
             .inner
             .db
             .iterator_cf(self.inner.cf(Cf::LogReceipts)?, IteratorMode::Start);
-        Ok(
-            rows.map(|row| {
-                serde_json::from_slice(&row?.1).map_err(|_| StoreError::Damaged("a receipt cannot be read"))
-            }),
-        )
+        Ok(rows.map(|row| {
+            let (key, sealed) = row?;
+            open(&self.inner, Cf::LogReceipts, &key, &sealed)
+        }))
     }
 
-    /// Own queries whose holder owes a receipt, with that agency; the oldest first, at most `limit` of an agency's.
+    /// Own queries for which an agency owes a receipt, after one of them; at most `limit`.
     ///
     /// # Errors
-    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
-    pub fn receipts_due(&self, agency: &str, limit: usize) -> Result<Vec<Uuid>, StoreError> {
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn receipts_due(&self, agency: &str, after: Option<Uuid>, limit: usize) -> Result<Vec<Uuid>, StoreError> {
+        let owed_by = tag(&self.inner, agency);
+        let start = keys::due(owed_by, after.unwrap_or(Uuid::nil()));
+        let rows = self.inner.db.iterator_cf(
+            self.inner.cf(Cf::LogReceiptsDue)?,
+            IteratorMode::From(&start, Direction::Forward),
+        );
         let mut due = Vec::new();
-        for row in self
-            .inner
-            .db
-            .iterator_cf(self.inner.cf(Cf::LogReceiptsDue)?, IteratorMode::Start)
-        {
-            let (key, sealed) = row?;
-            let owed_by = self.inner.keys.log().open(Cf::LogReceiptsDue, &key, &sealed)?;
-            if *owed_by == *agency.as_bytes() {
-                due.push(Uuid::from_slice(&key).map_err(|_| StoreError::Damaged("a receipt's query cannot be read"))?);
+        for row in rows {
+            let (key, _) = row?;
+            let Some(transaction) = key.strip_prefix(&owed_by) else {
+                break;
+            };
+            let transaction =
+                Uuid::from_slice(transaction).map_err(|_| StoreError::Damaged("a receipt's query cannot be read"))?;
+            if Some(transaction) == after {
+                continue;
             }
+            due.push(transaction);
             if due.len() == limit {
                 break;
             }
@@ -189,15 +212,15 @@ impl Log {
         Ok(due)
     }
 
-    /// Waits for these receipts no more: the holder's log has no such query.
+    /// Waits for these receipts of an agency no more: its log has no such query.
     ///
     /// # Errors
     /// [`StoreError::Rocks`].
-    pub fn waive_receipts(&self, transactions: &[Uuid]) -> Result<(), StoreError> {
-        let due = self.inner.cf(Cf::LogReceiptsDue)?;
+    pub fn waive_receipts(&self, agency: &str, transactions: &[Uuid]) -> Result<(), StoreError> {
+        let (due, owed_by) = (self.inner.cf(Cf::LogReceiptsDue)?, tag(&self.inner, agency));
         let mut writes = WriteBatch::default();
         for transaction in transactions {
-            writes.delete_cf(due, transaction.as_bytes());
+            writes.delete_cf(due, keys::due(owed_by, *transaction));
         }
         Ok(self.inner.db.write_opt(writes, &synced())?)
     }
@@ -207,7 +230,7 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn peer(&self, agency: &str) -> Result<Option<PeerLog>, StoreError> {
-        let at = self.inner.keys.tag(b"log-peer", agency.as_bytes());
+        let at = tag(&self.inner, agency);
         let row = self.inner.db.get_cf(self.inner.cf(Cf::LogPeers)?, at)?;
         row.map(|sealed| open(&self.inner, Cf::LogPeers, &at, &sealed))
             .transpose()
@@ -228,7 +251,7 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Encode`].
     pub fn keep_peer(&self, peer: &PeerLog) -> Result<(), StoreError> {
-        let at = self.inner.keys.tag(b"log-peer", peer.agency.as_bytes());
+        let at = tag(&self.inner, &peer.agency);
         put(&self.inner, Cf::LogPeers, &at, peer)
     }
 
@@ -264,12 +287,17 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`].
     pub fn forget_peer(&self, agency: &str) -> Result<(), StoreError> {
-        let at = self.inner.keys.tag(b"log-peer", agency.as_bytes());
+        let at = tag(&self.inner, agency);
         Ok(self
             .inner
             .db
             .delete_cf_opt(self.inner.cf(Cf::LogPeers)?, at, &synced())?)
     }
+}
+
+/// The lookup tag of an agency.
+pub(super) fn tag(inner: &Inner, agency: &str) -> [u8; keys::TAG] {
+    inner.keys.tag(b"log-peer", agency.as_bytes())
 }
 
 fn put(inner: &Inner, cf: Cf, at: &[u8], value: &impl Serialize) -> Result<(), StoreError> {

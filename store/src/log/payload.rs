@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use overlap_audit::{Digest, Event, PayloadKey, Sealed, leaf_hash};
+use overlap_audit::{Digest, EventRef, PayloadKey, Sealed, leaf_hash};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -22,6 +22,8 @@ pub(super) struct Ready {
     pub(super) bytes: Vec<u8>,
     /// Hash of the leaf.
     pub(super) leaf: Digest,
+    /// The day whose key opens it.
+    pub(super) day: u32,
 }
 
 /// One event as it is stored.
@@ -97,19 +99,16 @@ impl Periods {
     }
 
     /// Seals an event under the key of its day, or of the last one if that is later.
-    pub(super) fn seal(&self, inner: &Inner, event: &Event) -> Result<Ready, StoreError> {
+    pub(super) fn seal(&self, inner: &Inner, event: EventRef<'_>) -> Result<Ready, StoreError> {
         let mut seed = [0; 32];
         self.random.fill(&mut seed).map_err(|_| StoreError::Crypto)?;
-        let at = match event {
-            Event::Opened(entry) => entry.started,
-            Event::Closed(closing) => closing.ended,
-        };
-        let (day, period) = self.day(inner, at)?;
+        let (day, period) = self.day(inner, event.at())?;
         let plain = Zeroizing::new(event.to_json()?);
         let sealed = Sealed::seal(&PayloadKey::derive(&period, &seed), &plain).map_err(|_| StoreError::Crypto)?;
         let row = Row { day, seed, sealed };
         Ok(Ready {
             leaf: row.leaf(),
+            day,
             bytes: row.to_bytes(),
         })
     }

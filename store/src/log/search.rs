@@ -51,12 +51,13 @@ pub struct LogPlace {
 #[repr(u8)]
 enum Field {
     All = 0,
-    Transaction = 1,
-    Peer = 2,
-    Person = 3,
-    Purpose = 4,
-    Case = 5,
-    Outcome = 6,
+    Peer = 1,
+    Person = 2,
+    Purpose = 3,
+    Case = 4,
+    Outcome = 5,
+    /// The transaction id, where the entry was denied for using one again.
+    Again = 6,
 }
 
 /// The prefix of an index: field and tag of the value.
@@ -64,14 +65,8 @@ type Prefix = (u8, [u8; INDEX_TAG]);
 
 /// The indexes that an entry stands in from its begin on, without that of its outcome.
 pub(super) fn prefixes(inner: &Inner, entry: &Entry) -> Vec<Prefix> {
-    let other = match entry.side {
-        Side::Asker => &entry.holder,
-        Side::Holder | Side::Witness => &entry.asker,
-    };
-    let transaction = entry.transaction.to_string();
     let fields = [
-        (Field::Transaction, Some(transaction.as_str())),
-        (Field::Peer, other.as_deref()),
+        (Field::Peer, other(entry).map(String::as_str)),
         (Field::Person, entry.person.as_deref()),
         (Field::Purpose, entry.purpose.as_deref()),
         (Field::Case, entry.case_reference.as_deref()),
@@ -87,6 +82,11 @@ pub(super) fn outcome(inner: &Inner, outcome: Outcome) -> Prefix {
     prefix(inner, Field::Outcome, outcome.name())
 }
 
+/// The index of entries that were denied for using a transaction id again.
+pub(super) fn again(inner: &Inner, transaction: Uuid) -> Prefix {
+    prefix(inner, Field::Again, &transaction.to_string())
+}
+
 fn prefix(inner: &Inner, field: Field, value: &str) -> Prefix {
     let mut tag = [0; INDEX_TAG];
     tag.copy_from_slice(
@@ -98,6 +98,11 @@ fn prefix(inner: &Inner, field: Field, value: &str) -> Prefix {
 }
 
 impl LogPlace {
+    const LAST: Self = Self {
+        millis: i64::MAX,
+        index: u64::MAX,
+    };
+
     pub(super) fn of(entry: &Entry, index: u64) -> Self {
         Self {
             millis: entry.started.as_millisecond(),
@@ -133,6 +138,9 @@ impl Log {
     /// [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Event`].
     pub fn search(&self, search: &Search, limit: usize) -> Result<Vec<(LogPlace, Logged)>, StoreError> {
         let inner = &self.inner;
+        if let Some(few) = self.few(search)? {
+            return few_of(few, search, limit);
+        }
         let mut wanted = search.prefixes(inner);
         if wanted.is_empty() {
             wanted.push((Field::All as u8, [0; INDEX_TAG]));
@@ -162,16 +170,84 @@ impl Log {
     }
 }
 
+impl Log {
+    /// The entries of a search that can be only few: of one query, or without an end.
+    fn few(&self, search: &Search) -> Result<Option<Vec<Logged>>, StoreError> {
+        let ids: Vec<Uuid> = match (search.transaction, search.outcome) {
+            (Some(transaction), _) => {
+                let sides = Side::ALL.iter().map(|side| self.entry_of(*side, transaction));
+                let mut ids = sides.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+                let (field, tag) = again(&self.inner, transaction);
+                let mut cursor = Cursor::open(&self.inner, field, tag)?;
+                let mut bound = Some(LogPlace::LAST);
+                while let Some(most) = bound
+                    && let Some(place) = cursor.last_until(most)?
+                {
+                    ids.extend(self.at(place.index)?.map(|logged| logged.entry.id));
+                    bound = place.before();
+                }
+                ids
+            }
+            (None, Some(Outcome::Admitted)) => self.open_entries()?.iter().map(|entry| entry.id).collect(),
+            _ => return Ok(None),
+        };
+        let entries = ids.into_iter().filter_map(|id| match self.entry(id) {
+            Err(StoreError::Shredded) => None,
+            entry => entry.transpose(),
+        });
+        entries.collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// A look at each of few entries.
+fn few_of(mut few: Vec<Logged>, search: &Search, limit: usize) -> Result<Vec<(LogPlace, Logged)>, StoreError> {
+    let start = search.start();
+    few.retain(|logged| search.fits(logged) && Some(LogPlace::of(&logged.entry, logged.index)) <= start);
+    few.sort_by_key(|logged| std::cmp::Reverse(LogPlace::of(&logged.entry, logged.index)));
+    few.truncate(limit);
+    let placed = few
+        .into_iter()
+        .map(|logged| (LogPlace::of(&logged.entry, logged.index), logged));
+    Ok(placed.collect())
+}
+
+/// The other agency of an entry.
+fn other(entry: &Entry) -> Option<&String> {
+    match entry.side {
+        Side::Asker => entry.holder.as_ref(),
+        Side::Holder | Side::Witness => entry.asker.as_ref(),
+    }
+}
+
 impl Search {
+    /// Whether it looks for this entry, by what stands in it; pages apart.
+    fn fits(&self, logged: &Logged) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let entry = &logged.entry;
+        self.from.is_none_or(|from| entry.started >= from)
+            && self.until.is_none_or(|until| entry.started < until)
+            && is(self.transaction.as_ref(), Some(&entry.transaction))
+            && is(self.peer.as_ref(), other(entry))
+            && is(self.person.as_ref(), entry.person.as_ref())
+            && is(self.purpose.as_ref(), entry.purpose.as_ref())
+            && is(self.case_reference.as_ref(), entry.case_reference.as_ref())
+            && self.outcome.is_none_or(|outcome| outcome == logged.outcome())
+    }
+
     fn prefixes(&self, inner: &Inner) -> Vec<Prefix> {
-        let transaction = self.transaction.map(|id| id.to_string());
         let fields = [
-            (Field::Transaction, transaction.as_deref()),
             (Field::Case, self.case_reference.as_deref()),
             (Field::Person, self.person.as_deref()),
             (Field::Purpose, self.purpose.as_deref()),
             (Field::Peer, self.peer.as_deref()),
-            (Field::Outcome, self.outcome.map(Outcome::name)),
+            (
+                Field::Outcome,
+                self.outcome
+                    .filter(|outcome| *outcome != Outcome::Admitted)
+                    .map(Outcome::name),
+            ),
         ];
         fields
             .into_iter()
@@ -182,10 +258,7 @@ impl Search {
     /// The last place that may be found.
     fn start(&self) -> Option<LogPlace> {
         let newest = match self.until {
-            None => Some(LogPlace {
-                millis: i64::MAX,
-                index: u64::MAX,
-            }),
+            None => Some(LogPlace::LAST),
             Some(until) => LogPlace {
                 millis: until.as_millisecond(),
                 index: 0,

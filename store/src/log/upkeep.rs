@@ -14,6 +14,9 @@ use crate::{
 /// Events shredded with one write.
 const TOGETHER: usize = 1024;
 
+/// An ended entry that is still to be handed on: its place in the outbox, and itself.
+pub type Waiting = (u64, Result<Logged, StoreError>);
+
 /// What was changed in a stored log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -64,6 +67,7 @@ impl Log {
         let whole = size - size % TILE_WIDTH as u64;
         let rows = self.inner.db.iterator_cf(self.inner.cf(Cf::Log)?, IteratorMode::Start);
         let stored = StoredTiles(&self.inner);
+        let shredded = self.shredded()?;
         let (mut tree, mut full) = (Tree::default(), Vec::new());
         for (expected, row) in (0..whole).zip(rows) {
             if expected % 65_536 == 0 && !goes_on() {
@@ -73,7 +77,13 @@ impl Log {
             if parse_index(&key)? != expected {
                 return Ok(Some(Fault::Missing { index: expected }));
             }
-            let leaf = Row::parse(&bytes).map_or(Digest([0; 32]), |row| row.leaf());
+            let row = Row::parse(&bytes).ok();
+            let leaf = row.as_ref().map_or(Digest([0; 32]), Row::leaf);
+            // what the tree does not cover: that it can be read, unless it was shredded
+            let opens = || matches!(row.as_ref().map(|row| self.unseal(row)), Some(Ok(Some(_))));
+            if expected >= shredded && !opens() {
+                return Ok(Some(Fault::Event { index: expected }));
+            }
             tree.push(leaf, &mut full);
             for tile in full.drain(..) {
                 let (level, number) = (tile.level, tile.number);
@@ -120,17 +130,14 @@ impl Log {
     }
 
     /// Shreds what was written before a day (since 1970-01-01, UTC): the keys of its events, what opens its commitments and what it is found by.
-    /// Leaves, tiles and checkpoints stay, and so every proof. Returns how many events were shredded.
+    /// Leaves, tiles and checkpoints stay, and so every proof. Returns how many events of the log are shredded by now.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn shred(&self, before: u32) -> Result<u64, StoreError> {
         let inner = &self.inner;
         let meta = inner.cf(Cf::Meta)?;
-        let first = match inner.db.get_cf(meta, keys::META_SHREDDED)? {
-            None => 0,
-            Some(bytes) => parse_index(&bytes)?,
-        };
+        let first = self.shredded()?;
         let writing = inner.write_lock();
         let mut next = first;
         let mut writes = WriteBatch::default();
@@ -150,6 +157,7 @@ impl Log {
                 input::erase(inner, entry.id, &mut writes)?;
                 let place = LogPlace::of(&entry, index).to_bytes();
                 let mut prefixes = search::prefixes(inner, &entry);
+                prefixes.push(search::again(inner, entry.transaction));
                 prefixes.extend(Outcome::ALL.iter().map(|outcome| search::outcome(inner, *outcome)));
                 for (field, tag) in prefixes {
                     writes.delete_cf(inner.cf(Cf::LogIndex)?, keys::indexed(field, tag, place));
@@ -172,26 +180,35 @@ impl Log {
         inner.db.write_opt(writes, &synced())?;
         self.periods.forget(before);
         dataset::scrub(inner, &writing)?;
-        Ok(next - first)
+        Ok(next)
     }
 
-    /// Ended entries that are still to be handed on, with the place that [`Self::handed_on`] takes; the oldest first.
+    /// Index of the first event that was not shredded.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Damaged`].
+    pub fn shredded(&self) -> Result<u64, StoreError> {
+        let found = self.inner.db.get_cf(self.inner.cf(Cf::Meta)?, keys::META_SHREDDED)?;
+        found.map_or(Ok(0), |bytes| parse_index(&bytes))
+    }
+
+    /// Ended entries that are still to be handed on, from a place on, each with the place that [`Self::handed_on`] takes; the oldest first. One
+    /// that cannot be read, or was shredded, comes as its error.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Event`].
-    pub fn outbox(&self, limit: usize) -> Result<Vec<(u64, Option<Logged>)>, StoreError> {
-        let rows = self
-            .inner
-            .db
-            .iterator_cf(self.inner.cf(Cf::LogOutbox)?, IteratorMode::Start);
+    pub fn outbox(&self, from: u64, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let start = keys::index(from);
+        let rows = self.inner.db.iterator_cf(
+            self.inner.cf(Cf::LogOutbox)?,
+            IteratorMode::From(&start, Direction::Forward),
+        );
         rows.take(limit)
             .map(|row| {
                 let (key, id) = row?;
                 let id = Uuid::from_slice(&id).map_err(|_| StoreError::Damaged("an entry's id cannot be read"))?;
-                let logged = match self.entry(id) {
-                    Err(StoreError::Shredded) => None,
-                    logged => logged?,
-                };
+                let logged = self.entry(id);
+                let logged = logged.and_then(|logged| logged.ok_or(StoreError::Damaged("an entry has no index")));
                 Ok((parse_index(&key)?, logged))
             })
             .collect()

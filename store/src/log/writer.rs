@@ -41,7 +41,7 @@ pub(super) struct Draft<'a> {
     /// What later appends may read.
     writes: Vec<(Cf, Vec<u8>, Option<Vec<u8>>)>,
     events: Vec<Ready>,
-    indexed: Vec<([u8; INDEX_PREFIX + PLACE], bool)>,
+    indexed: Vec<[u8; INDEX_PREFIX + PLACE]>,
 }
 
 /// What one sync makes durable.
@@ -51,14 +51,20 @@ struct Group<'a> {
     /// What earlier appends of the group write, since the database does not show it yet.
     pending: HashMap<(Cf, Vec<u8>), Option<Vec<u8>>>,
     tree: Tree,
+    last_day: u32,
 }
 
 impl Writer {
-    pub(super) fn start(inner: Arc<Inner>, key: Arc<SigningKey>, head: Arc<RwLock<Head>>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        inner: Arc<Inner>,
+        key: Arc<SigningKey>,
+        head: Arc<RwLock<Head>>,
+        last_day: u32,
+    ) -> Result<Self, StoreError> {
         let (appends, queue) = channel();
         let thread = thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || run(&inner, &key, &head, &queue))?;
+            .spawn(move || run(&inner, &key, &head, &queue, last_day))?;
         Ok(Self {
             appends: Mutex::new(Some(appends)),
             thread: Some(thread),
@@ -93,7 +99,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>) {
+fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>, mut last_day: u32) {
     while let Ok(first) = queue.recv() {
         let waiting = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
         let tree = head.read().unwrap_or_else(PoisonError::into_inner).tree.clone();
@@ -102,6 +108,7 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
             writes: WriteBatch::default(),
             pending: HashMap::new(),
             tree,
+            last_day,
         };
         let mut written = Vec::new();
         for Append { fill, done } in waiting {
@@ -115,7 +122,11 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
         if written.is_empty() {
             continue;
         }
+        let day = group.last_day;
         let result = group.write(key, head);
+        if result.is_ok() {
+            last_day = day;
+        }
         for done in written {
             // who waits no longer has gone with the node
             let _ = done.send(result.clone().map_err(StoreError::from));
@@ -153,6 +164,13 @@ impl Group<'_> {
             indexed: Vec::new(),
         };
         fill(&mut draft)?;
+        let mut day = draft.group.last_day;
+        for event in &draft.events {
+            if event.day < day {
+                return Err(StoreError::DayPassed);
+            }
+            day = event.day;
+        }
         let Draft {
             writes,
             events,
@@ -172,14 +190,12 @@ impl Group<'_> {
             }
             self.pending.insert((cf, key), value);
         }
-        for (key, is_there) in indexed {
-            match is_there {
-                true => self.writes.put_cf(index, key, []),
-                false => self.writes.delete_cf(index, key),
-            }
+        for key in indexed {
+            self.writes.put_cf(index, key, []);
         }
+        self.last_day = day;
         let mut full = Vec::new();
-        for Ready { bytes, leaf } in events {
+        for Ready { bytes, leaf, .. } in events {
             self.writes.put_cf(log, keys::index(self.tree.size()), bytes);
             self.tree.push(leaf, &mut full);
         }
@@ -235,11 +251,6 @@ impl Draft<'_> {
 
     /// Lets an entry be found there.
     pub(super) fn index(&mut self, key: [u8; INDEX_PREFIX + PLACE]) {
-        self.indexed.push((key, true));
-    }
-
-    /// Lets an entry be found there no more.
-    pub(super) fn unindex(&mut self, key: [u8; INDEX_PREFIX + PLACE]) {
-        self.indexed.push((key, false));
+        self.indexed.push(key);
     }
 }
