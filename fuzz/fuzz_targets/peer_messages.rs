@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use overlap_proto::{
+    log::{Cosign, Cosigned, Receipts, ReceiptsAnswer},
     pb::peer as pb,
     peer::{Request, Response},
 };
@@ -27,5 +28,17 @@ fuzz_target!(|bytes: &[u8]| {
             Reply::Labelled(labelled) => assert!(!labelled.is_empty()),
             Reply::Evaluated(elements) => assert!(!elements.is_empty()),
         }
+    }
+    if let Ok(message) = pb::CosignRequest::decode(bytes) {
+        let _ = Cosign::try_from(message);
+    }
+    if let Ok(message) = pb::CosignResponse::decode(bytes) {
+        let _ = Cosigned::try_from(message);
+    }
+    if let Ok(message) = pb::ExchangeReceiptsRequest::decode(bytes) {
+        let _ = Receipts::try_from(message);
+    }
+    if let Ok(message) = pb::ExchangeReceiptsResponse::decode(bytes) {
+        let _ = ReceiptsAnswer::try_from(message);
     }
 });

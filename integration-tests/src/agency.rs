@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{Ran, binary, program, text};
+use crate::process::{Ran, binary, program, text};
 
 /// One agency.
 pub struct Agency {

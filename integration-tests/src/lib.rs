@@ -4,13 +4,15 @@
 
 mod agency;
 mod hostile;
+mod process;
 mod proxy;
 mod world;
 
 pub use agency::Agency;
 pub use hostile::{HostileAsker, HostileHolder, Play};
+pub use process::{Ran, binary, free_address, wait_for};
 pub use proxy::Proxy;
-pub use world::{Agreement, PURPOSE, Ran, World, binary, free_address, wait_for};
+pub use world::{Agreement, PURPOSE, World};
 
 /// A JSON value that has to be text.
 pub fn text_of(value: &serde_json::Value) -> &str {
