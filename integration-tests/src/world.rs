@@ -325,7 +325,7 @@ items_per_day = {}
 
     /// The newest log entries of an agency.
     pub fn entries(&self, agency: &str) -> Vec<Value> {
-        self.json(agency, "operator", &["log", "list", "--limit", "1000"])
+        self.json(agency, "operator", &["log", "list", "--limit", "1000"])["entries"]
             .as_array()
             .unwrap()
             .clone()

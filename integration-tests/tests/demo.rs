@@ -50,6 +50,8 @@ fn demo_equals_a_plain_intersection() {
         .sum();
     assert!(rows >= 5000, "{rows} rows");
 
+    assert_eq!(demo["audit"]["agreed"], 1);
+    assert_eq!(demo["audit"]["discrepancies"], serde_json::json!([]));
     let hits = &demo["matches"][0];
     let compared = kinds(&hits["result"]);
     let (politie, kmar) = (read(&data, "politie"), read(&data, "kmar"));

@@ -75,7 +75,10 @@ fn hits_count_and_both_logs() {
         let mut of_both = Vec::new();
         for (agency, outcome) in ["politie", "kmar"].into_iter().zip(outcomes) {
             let arguments = ["log", "list", "--transaction", transaction];
-            let entries = world.json(agency, "auditor", &arguments).as_array().unwrap().clone();
+            let entries = world.json(agency, "auditor", &arguments)["entries"]
+                .as_array()
+                .unwrap()
+                .clone();
             assert_eq!(entries.len(), 1, "{agency}");
             assert_eq!(entries[0]["closing"]["outcome"], outcome);
             of_both.push(entries[0]["entry"].clone());

@@ -1,10 +1,10 @@
 //! What the demo does and tells.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io::BufReader, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use overlap_audit::Logged;
+use overlap_audit::{Anchors, ExportReader, Logged, Reconciled, reconcile, verify};
 use overlap_proto::pb::operator as pb;
 use serde::Serialize;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use crate::{
     log,
     matching::{self, MatchShape},
     output::{Output, grouped, table},
+    settings::Settings,
 };
 
 /// The exports that ship with Overlap, with their mapping files.
@@ -69,6 +70,8 @@ struct Shape {
     directory: Option<String>,
     imports: BTreeMap<String, ImportShape>,
     matches: Vec<MatchEntry>,
+    /// The logs of the first asker and its holder, held against each other.
+    audit: Reconciled,
 }
 
 /// A match with what both sides logged of it.
@@ -93,13 +96,14 @@ pub(super) async fn run(directory: &Path, kept: bool, output: &mut Output) -> Re
         .map_err(Failure::internal)?;
     let told = tell(&fleet, output).await;
     let stopped = fleet.stop().await.map_err(Failure::internal);
-    let (imports, matches) = told?;
+    let (imports, matches, audit) = told?;
     stopped?;
     let directory = kept.then(|| directory.display().to_string());
     let shape = Shape {
         directory,
         imports,
         matches,
+        audit,
     };
     output.print(&shape, |out| match &shape.directory {
         Some(directory) => {
@@ -110,7 +114,10 @@ pub(super) async fn run(directory: &Path, kept: bool, output: &mut Output) -> Re
     })
 }
 
-async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, ImportShape>, Vec<MatchEntry>), Failure> {
+/// Imports, matches, and what an auditor makes of the logs.
+type Told = (BTreeMap<String, ImportShape>, Vec<MatchEntry>, Reconciled);
+
+async fn tell(fleet: &Fleet, output: &mut Output) -> Result<Told, Failure> {
     let mut nodes = table(["agency", "identity", "for peers", "for its own users"]);
     for agency in fleet.agencies() {
         nodes.add_row([
@@ -206,7 +213,56 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<(BTreeMap<String, Im
         }
         output.say(format!("{shown}\n"))?;
     }
-    Ok((imports, matches))
+    let audit = audit(fleet, output).await?;
+    Ok((imports, matches, audit))
+}
+
+/// An auditor takes two logs away and holds them against each other, without any node.
+async fn audit(fleet: &Fleet, output: &mut Output) -> Result<Reconciled, Failure> {
+    output
+        .say("6. An auditor takes both logs away, checks them, and holds them against each other. No node is asked.")?;
+    let mut files = Vec::new();
+    for name in [GRANTS[0].asker, GRANTS[0].holder] {
+        let agency = fleet.agency(name).map_err(Failure::internal)?;
+        let settings = agency.settings("operator");
+        wait_for_witnesses(&settings).await?;
+        let path = agency.directory().join("exported.log");
+        let mut file = fs::File::create(&path).map_err(Failure::internal)?;
+        log::export::download(&settings, "the demonstration's audit".to_owned(), &mut file, output).await?;
+        files.push(path);
+    }
+    let open = |path: &Path| ExportReader::open(BufReader::new(fs::File::open(path)?));
+    let reconciled = reconcile(|which| open(&files[which]), [None, None]).map_err(Failure::internal)?;
+    output.say(log::reconcile::summary(&reconciled))?;
+    let text = fs::read_to_string(&files[1]).map_err(Failure::internal)?;
+    let changed = text.replacen(PURPOSE, "idle-curiosity", 1);
+    let report = ExportReader::open(changed.as_bytes())
+        .and_then(|export| verify(export, &Anchors::default(), &mut ()))
+        .map_err(Failure::internal)?;
+    let found = report.problems.first().map(ToString::to_string).unwrap_or_default();
+    output.say(format!(
+        "In a copy of the log of {}, one purpose is changed to idle-curiosity. The check says: {found}.\n",
+        GRANTS[0].holder
+    ))?;
+    Ok(reconciled)
+}
+
+/// Waits a little until nothing is owed: receipts come after the results.
+async fn wait_for_witnesses(settings: &Settings) -> Result<(), Failure> {
+    let mut client = client::connect(settings).await?;
+    for _ in 0..100 {
+        let log = client
+            .status(pb::StatusRequest {})
+            .await?
+            .into_inner()
+            .log
+            .unwrap_or_default();
+        if log.witnesses.iter().all(|witness| witness.receipts_due == 0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<ImportShape, Failure> {

@@ -15,7 +15,7 @@ use super::{check, fields, files};
 use crate::{
     client::{self, Failure},
     output::{Output, grouped, no_formula},
-    settings::Connection,
+    settings::{Connection, Settings},
 };
 
 #[derive(clap::Args)]
@@ -72,13 +72,8 @@ pub(super) async fn run(connection: Connection, args: Args, output: &mut Output)
         Some(_) => None,
         None => {
             let mut file = partial(".overlap-log-")?;
-            download(
-                connection,
-                args.reason.clone().unwrap_or_default(),
-                file.as_file_mut(),
-                output,
-            )
-            .await?;
+            let reason = args.reason.clone().unwrap_or_default();
+            download(&connection.check()?, reason, file.as_file_mut(), output).await?;
             Some(file)
         }
     };
@@ -120,8 +115,14 @@ pub(super) async fn run(connection: Connection, args: Args, output: &mut Output)
     })
 }
 
-async fn download(connection: Connection, reason: String, file: &mut File, output: &mut Output) -> Result<(), Failure> {
-    let mut client = client::connect(&connection.check()?).await?;
+/// Writes the log of a node to a file.
+pub(crate) async fn download(
+    settings: &Settings,
+    reason: String,
+    file: &mut File,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut client = client::connect(settings).await?;
     let mut chunks = client.export_log(pb::ExportLogRequest { reason }).await?.into_inner();
     let bar = output.bar("{spinner} {bytes}, {bytes_per_sec}");
     let mut out = BufWriter::new(file);

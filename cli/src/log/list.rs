@@ -100,9 +100,10 @@ pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
         }
     }
     let next = (!request.after.is_empty()).then(|| hex::encode(&request.after));
-    output.print(&entries, |out| {
+    let shape = serde_json::json!({ "entries": entries, "next": next });
+    output.print(&shape, |out| {
         writeln!(out, "{}", entries_table(&entries))?;
-        match next {
+        match &next {
             Some(next) => writeln!(out, "there is more; read on with --after {next}"),
             None => Ok(()),
         }

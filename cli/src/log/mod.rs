@@ -1,11 +1,11 @@
 //! `overlap log`.
 
 mod check;
-mod export;
+pub(crate) mod export;
 mod files;
 mod list;
 mod open;
-mod reconcile;
+pub(crate) mod reconcile;
 mod stats;
 
 use std::io::{self, Write};

@@ -47,7 +47,27 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn tell(out: &mut dyn Write, reconciled: &Reconciled) -> io::Result<()> {
+/// The verdict in a few lines, for who does not want each log's figures.
+pub(crate) fn summary(reconciled: &Reconciled) -> String {
+    let [one, other] = reconciled.logs.each_ref();
+    let witnessed = one.witnessed.iter().chain(&other.witnessed).count();
+    format!(
+        "{} events of {} and {} of {}: {}. Heads were countersigned by peers {witnessed} times.\n\
+         {} queries between the two are in both logs and tell the same story; {} events are as the receipts say.",
+        grouped(one.events),
+        one.agency,
+        grouped(other.events),
+        other.agency,
+        match one.is_whole() && other.is_whole() {
+            true => "both logs are whole",
+            false => "a log is NOT whole",
+        },
+        grouped(reconciled.agreed),
+        grouped(reconciled.receipts_held),
+    )
+}
+
+fn tell(out: &mut dyn Write, reconciled: &Reconciled) -> io::Result<()> {
     for report in &reconciled.logs {
         check::tell(out, report)?;
     }
