@@ -4,7 +4,11 @@
 
 use std::fs;
 
-use overlap_integration_tests::{Ran, World, text_of};
+use jiff::{SignedDuration, Timestamp};
+use overlap_audit::{Closing, Entry};
+use overlap_integration_tests::{Ran, World, text_of, wait_for};
+use overlap_store::{DataKey, LogSettings, Store};
+use uuid::Uuid;
 
 const MAPPING: &str = r#"
 [record]
@@ -202,4 +206,76 @@ fn each_unit_gets_its_own_hits_back() {
     );
     let left = world.json("politie", "analyst", &["hits", "list", "--reason", "a test"]);
     assert!(left.as_array().unwrap().is_empty());
+}
+
+/// A node that has a log of ten days ago, as if it had been there.
+fn with_old_entries(world: &World, agency: &str, count: u32) {
+    let agency = world.agency(agency);
+    let key = DataKey::from_hex(&fs::read_to_string(agency.file("data.key")).unwrap()).unwrap();
+    let id = format!("spiffe://overlap.example/agency/{}", agency.name);
+    let settings = LogSettings {
+        name: overlap_audit::log_name(&id),
+        hands_on: false,
+    };
+    fs::create_dir_all(agency.file("state")).unwrap();
+    let store = Store::open(&agency.file("state/db"), &key, &settings).unwrap();
+    for n in 0..count {
+        let started = Timestamp::now() - SignedDuration::from_hours(240);
+        let started = Timestamp::from_second(started.as_second()).unwrap();
+        let entry: Entry = serde_json::from_value(serde_json::json!({
+            "id": Uuid::now_v7(), "transaction": Uuid::now_v7(), "started": started, "operation": "consultation", "side": "holder",
+            "holder": id, "person": "spiffe://politie.example/user/CANARY", "reason": format!("long ago {n}"),
+            "recipients": [], "kinds": [], "visibility": [], "software": "overlap/test",
+        }))
+        .unwrap();
+        let closing: Closing =
+            serde_json::from_value(serde_json::json!({ "id": entry.id, "ended": started, "outcome": "done" })).unwrap();
+        store.log().record(&entry, &closing).unwrap();
+    }
+}
+
+#[test]
+fn the_log_is_shredded_after_its_term_and_still_proves_itself() {
+    let mut world = World::new(&["politie", "kmar"]);
+    world.agency_mut("politie").configuration = "[limits]\nkeep_log = \"2days\"\n".into();
+    world.configure();
+    with_old_entries(&world, "politie", 30);
+    world.start("politie");
+    let shredding = || {
+        let entries = world.entries("politie");
+        entries.into_iter().find(|entry| entry["entry"]["mode"] == "shred-log")
+    };
+    wait_for("the log is shredded", || {
+        shredding().is_some_and(|entry| !entry["closing"].is_null())
+    });
+    let logged = shredding().unwrap();
+    assert_eq!(logged["closing"]["output_count"], 60, "{logged}");
+    let listed = world.entries("politie");
+    assert_eq!(listed.len(), 1, "what was shredded is found no more");
+
+    let export = world.export_log("politie", "politie.log");
+    let report = Ran::overlap(&["--json", "log", "verify", export.to_str().unwrap()]).json();
+    assert_eq!(
+        (&report["shredded"], &report["problems"]),
+        (&60.into(), &serde_json::json!([])),
+        "{report}"
+    );
+    assert!(!fs::read_to_string(&export).unwrap().contains("CANARY"));
+    let proof = world.path("proof.json");
+    let arguments = [
+        "log",
+        "prove",
+        export.to_str().unwrap(),
+        "--index",
+        "5",
+        "--out",
+        proof.to_str().unwrap(),
+    ];
+    assert_eq!(Ran::overlap(&arguments).code, 0);
+    let checked = Ran::overlap(&["--json", "log", "check", proof.to_str().unwrap()]).json();
+    assert_eq!(checked["has"], serde_json::json!([[5, null]]));
+    // and the node finds nothing wrong with it when it starts again
+    world.agency_mut("politie").stop();
+    world.start("politie");
+    assert_eq!(world.status("politie")["alarms"], serde_json::json!([]));
 }
