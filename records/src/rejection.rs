@@ -44,6 +44,8 @@ rejections! {
 
     /// Rounded by a spreadsheet.
     ScientificNotation "scientific-notation" "a spreadsheet rounded the number (6.12E+08): format the column as text and export it again"
+    /// Made a date by a spreadsheet.
+    CellDate "cell-date" "a spreadsheet made a date of it: format the column as text, and fill it again from its source"
     /// A spreadsheet's formula.
     Formula "formula" "a spreadsheet's formula, not a value: export values, not formulas"
 

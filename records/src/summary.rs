@@ -54,6 +54,8 @@ pub struct Warning {
 pub enum WarningKind {
     /// Numbers where text should be: zeros in front are lost.
     Numbers,
+    /// Numbers in a text file that are right with a zero in front.
+    Zeros,
     /// Formulas: what they came to when the file was saved was read.
     Formulas,
 }
@@ -69,6 +71,9 @@ impl fmt::Display for Warning {
         let what = match code {
             WarningKind::Numbers => {
                 "are numbers, not text: leading zeros may be lost; format the column as text and fill it again from its source"
+            }
+            WarningKind::Zeros => {
+                "have lost the zero in front, which was put back: look whether the export lost more, and format the column as text"
             }
             WarningKind::Formulas => "are formulas: what they came to when the file was saved was read",
         };

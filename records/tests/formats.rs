@@ -232,6 +232,13 @@ fn what_spreadsheets_do_to_values() {
     page.write(5, 2, Formula::new("NA()").set_result("#N/A")).unwrap();
     page.write(6, 0, "D").unwrap();
     page.write(6, 1, 8_931_440_000_000_000_123.0).unwrap();
+    // a number that was made a date is one no more; in the column of dates it is what it should be
+    page.write(7, 0, "E").unwrap();
+    page.write_with_format(7, 1, ExcelDateTime::from_ymd(2026, 3, 12).unwrap(), &day)
+        .unwrap();
+    page.write_with_format(8, 0, ExcelDateTime::from_ymd(2026, 3, 12).unwrap(), &day)
+        .unwrap();
+    page.write(8, 1, "0612345678").unwrap();
     book.save(&path).unwrap();
 
     let (rows, summary) = read(&path, &sheet("Export 1")).unwrap();
@@ -242,7 +249,11 @@ fn what_spreadsheets_do_to_values() {
         [
             (6, "mail", "cell-error"),
             (7, "phone", "number-rounded"),
-            (7, "", "no-identifier")
+            (7, "", "no-identifier"),
+            (8, "phone", "cell-date"),
+            (8, "", "no-identifier"),
+            (9, "id", "cell-date"),
+            (9, "id", "reference-missing"),
         ]
     );
     let record = rows[1].record.as_ref().unwrap();

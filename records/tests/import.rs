@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 
-use overlap_records::{Identifier, Import, ImportError, Kind, Mapping, Role, Row, Summary, Visibility};
+use overlap_records::{Identifier, Import, ImportError, Kind, Mapping, Role, Row, Summary, Visibility, WarningKind};
 
 const MAPPING: &str = r#"
 [record]
@@ -441,4 +441,23 @@ fn national_and_company_numbers_take_their_country_from_a_column() {
     let (rows, _) = read(file.as_bytes(), mapping);
     assert_eq!(canonical(&rows[0]), ["PL:44051401359", "BE:0403170701"]);
     assert_eq!(rejects(&rows[1]), [("number", "national-use-bsn")]);
+}
+
+#[test]
+fn zeros_that_were_lost_are_told() {
+    let mapping = "[record]\nreference = \"r\"\n[source]\nregion = \"NL\"\n\
+        [[identifier]]\nkind = \"phone\"\ncolumns = [\"phone\"]\n\
+        [[identifier]]\nkind = \"bsn\"\ncolumns = [\"bsn\"]\n";
+    let file = "r;phone;bsn\nA;0612345678;111222333\nB;612345678;12345672\nC;+31612345679;012345672\nD;31612345670;\n";
+    let (rows, summary) = read(file.as_bytes(), mapping);
+    assert_eq!(canonical(&rows[1]), ["+31612345678", "012345672"]);
+    let told: Vec<_> = summary
+        .warnings
+        .iter()
+        .map(|w| (w.code, w.column.as_str(), w.cells, w.first_row))
+        .collect();
+    assert_eq!(
+        told,
+        [(WarningKind::Zeros, "phone", 1, 3), (WarningKind::Zeros, "bsn", 1, 3)]
+    );
 }

@@ -37,6 +37,8 @@ pub(crate) struct Cells<'a> {
 pub(crate) struct Mark {
     /// Stored as a number: zeros in front of it are gone.
     pub(crate) is_number: bool,
+    /// Stored as a date: whatever else it was is gone.
+    pub(crate) is_date: bool,
     /// Computed: the text is what the formula came to when the file was saved.
     pub(crate) is_formula: bool,
     /// It cannot be used, whatever it is needed for.
@@ -46,6 +48,14 @@ pub(crate) struct Mark {
 impl Mark {
     pub(crate) const NUMBER: Self = Self {
         is_number: true,
+        is_date: false,
+        is_formula: false,
+        bad: None,
+    };
+
+    pub(crate) const DATE: Self = Self {
+        is_number: false,
+        is_date: true,
         is_formula: false,
         bad: None,
     };

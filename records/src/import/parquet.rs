@@ -164,7 +164,7 @@ fn cell(field: &Field) -> (Zeroizing<String>, Mark) {
             Err(_) => bad(Rejection::NotText),
         },
         Field::Date(days) => match civil::date(1970, 1, 1).checked_add(i64::from(*days).days()) {
-            Ok(date) => text(date.to_string()),
+            Ok(date) => (Zeroizing::new(date.to_string()), Mark::DATE),
             Err(_) => bad(Rejection::DateImpossible),
         },
         Field::TimestampMillis(value) => time(Timestamp::from_millisecond(*value)),
@@ -176,7 +176,7 @@ fn cell(field: &Field) -> (Zeroizing<String>, Mark) {
 
 fn time(time: Result<Timestamp, jiff::Error>) -> (Zeroizing<String>, Mark) {
     match time {
-        Ok(time) => (Zeroizing::new(time.to_string()), Mark::default()),
+        Ok(time) => (Zeroizing::new(time.to_string()), Mark::DATE),
         Err(_) => bad(Rejection::DateImpossible),
     }
 }

@@ -5,6 +5,7 @@ mod person;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use zeroize::Zeroizing;
 
 use self::person::Person;
 use super::cells::{Cells, column_name};
@@ -219,6 +220,14 @@ impl Plan {
                 summary.warn(WarningKind::Formulas, &column.name, cells.line());
             }
         }
+        for field in &self.fields {
+            if let Text::Cell(column) = &field.text
+                && !cells.mark(column.index).is_number
+                && field.lacks_zero(cells.get(column.index), &self.rules.hints)
+            {
+                summary.warn(WarningKind::Zeros, &column.name, cells.line());
+            }
+        }
     }
 
     fn role(&self, draft: &mut Draft<'_>) -> Role {
@@ -288,6 +297,23 @@ impl Field {
         })
     }
 
+    /// Whether digits alone were taken for what they are with a zero in front: a program took them for a number on the way.
+    fn lacks_zero(&self, text: &str, hints: &Hints) -> bool {
+        const LONGEST: usize = 12;
+        let has_zeros = matches!(self.kind, Kind::Phone | Kind::Bsn | Kind::Company | Kind::National);
+        let is_digits = (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !has_zeros || !is_digits || text.starts_with('0') {
+            return false;
+        }
+        let hints = Hints {
+            region: self.country.unwrap_or(hints.region),
+            ..*hints
+        };
+        let padded = Zeroizing::new(format!("0{text}"));
+        Identifier::normalise(self.kind, &padded, &hints)
+            .is_ok_and(|with| Identifier::normalise(self.kind, text, &hints).is_ok_and(|without| with == without))
+    }
+
     fn read(&self, hints: &Hints, draft: &mut Draft<'_>) -> Option<Identifier> {
         let mut region = self.country.unwrap_or(hints.region);
         let hints = |region| Hints {
@@ -340,9 +366,19 @@ impl Field {
 }
 
 impl<'a> Draft<'a> {
-    /// The text of a cell; none, and a reject, if the cell cannot be used at all.
+    /// The text of a cell; none, and a reject, if the cell cannot be used at all, or was made a date.
     fn cell(&mut self, column: &Column) -> Option<&'a str> {
-        match self.cells.mark(column.index).bad {
+        let mark = self.cells.mark(column.index);
+        self.unless(column, mark.bad.or(mark.is_date.then_some(Rejection::CellDate)))
+    }
+
+    /// The text of a cell that is to be a date.
+    fn date_cell(&mut self, column: &Column) -> Option<&'a str> {
+        self.unless(column, self.cells.mark(column.index).bad)
+    }
+
+    fn unless(&mut self, column: &Column, bad: Option<Rejection>) -> Option<&'a str> {
+        match bad {
             None => Some(self.cells.get(column.index)),
             Some(reason) => {
                 // one cell may serve two identifiers
@@ -373,7 +409,7 @@ fn date(column: &mut Option<DateColumn>, rules: Rules, draft: &mut Draft<'_>) ->
     let Some(dates) = column.as_mut() else {
         return Some(None);
     };
-    let text = draft.cell(&dates.column)?;
+    let text = draft.date_cell(&dates.column)?;
     if text.is_empty() {
         return Some(None);
     }

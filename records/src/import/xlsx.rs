@@ -58,6 +58,10 @@ fn read(mut file: File, sheet: Option<&str>, sink: &mut Sink) -> Result<(), Halt
     {
         let (text, mut mark) = text(&cell.value);
         mark.is_formula = cell.formula.is_some();
+        if mark.is_formula && matches!(cell.value, DataRef::Empty) {
+            // written by a program that does not compute: there is nothing to read
+            mark = Mark::bad(Rejection::Formula);
+        }
         if !text.is_empty() || mark != Mark::default() {
             table.put(cell.pos, &text, mark)?;
         }
@@ -104,6 +108,7 @@ impl Table<'_> {
 
 fn text(value: &DataRef<'_>) -> (Zeroizing<String>, Mark) {
     let plain = |text: &str| (Zeroizing::new(text.to_owned()), Mark::default());
+    let dated = |text: &str| (Zeroizing::new(text.to_owned()), Mark::DATE);
     let number = |value: f64| match decimal(value) {
         Ok(text) => (text, Mark::NUMBER),
         Err(reason) => (Zeroizing::default(), Mark::bad(reason)),
@@ -119,12 +124,13 @@ fn text(value: &DataRef<'_>) -> (Zeroizing<String>, Mark) {
             let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
             let date = format!("{year:04}-{month:02}-{day:02}");
             match (hour, minute, second) {
-                (0, 0, 0) => plain(&date),
-                _ => plain(&format!("{date}T{hour:02}:{minute:02}:{second:02}")),
+                (0, 0, 0) => dated(&date),
+                _ => dated(&format!("{date}T{hour:02}:{minute:02}:{second:02}")),
             }
         }
         DataRef::DateTime(duration) => number(duration.as_f64()),
-        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => plain(text),
+        DataRef::DateTimeIso(text) => dated(text),
+        DataRef::DurationIso(text) => plain(text),
         DataRef::Error(_) => (Zeroizing::default(), Mark::bad(Rejection::CellError)),
     }
 }

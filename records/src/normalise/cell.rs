@@ -27,6 +27,7 @@ pub(crate) fn visible(raw: &str) -> Option<Zeroizing<String>> {
 ///
 /// - [`Rejection::Empty`]: nothing to see.
 /// - [`Rejection::Formula`]: `=HYPERLINK(...)`, `+SUM(...)`.
+/// - [`Rejection::CellDate`]: `12-mrt`, `Mar-26`, `2026-03-12`, which a spreadsheet made of a plate or a number.
 /// - [`Rejection::ScientificNotation`]: `6.12E+08`; the digits that are gone cannot be guessed.
 pub(crate) fn cell(kind: Kind, text: &str) -> Result<&str, Rejection> {
     let text = text.trim();
@@ -38,6 +39,9 @@ pub(crate) fn cell(kind: Kind, text: &str) -> Result<&str, Rejection> {
     }
     if !is_number(kind) {
         return Ok(text);
+    }
+    if is_made_date(text) {
+        return Err(Rejection::CellDate);
     }
     // '0612345678 is how one tells a spreadsheet that a number is text
     let text = text.strip_prefix('\'').unwrap_or(text);
@@ -79,6 +83,35 @@ fn is_formula(text: &str) -> bool {
         Some('+' | '-' | '@') => {
             characters.next().is_some_and(|c| c.is_ascii_alphabetic()) && text.contains(['(', '!'])
         }
+        _ => false,
+    }
+}
+
+/// What spreadsheets show where they took something for a date: a day with a month's name, or all three parts in numbers.
+fn is_made_date(text: &str) -> bool {
+    const MONTHS: [&str; 20] = [
+        "jan", "feb", "mrt", "mar", "apr", "mei", "may", "mai", "jun", "jul", "aug", "sep", "sept", "okt", "oct",
+        "nov", "dec", "dez", "juni", "juli",
+    ];
+    // the longest is 31-sept-2026
+    if !(5..=12).contains(&text.len()) || !text.is_ascii() {
+        return false;
+    }
+    let parts: Vec<&str> = text.split(['-', '/', ' ']).collect();
+    let number = |text: &str, digits: std::ops::RangeInclusive<usize>| -> Option<u32> {
+        let fits = digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| text.parse().ok()).flatten()
+    };
+    let day = |text: &str| number(text, 1..=2).is_some_and(|day| (1..=31).contains(&day));
+    let month = |text: &str| number(text, 1..=2).is_some_and(|month| (1..=12).contains(&month));
+    let year = |text: &str| number(text, 4..=4).is_some_and(|year| (1900..2100).contains(&year));
+    let named = |text: &str| MONTHS.contains(&text.to_ascii_lowercase().as_str());
+    // a plate in capitals may begin with such letters
+    let shown = |text: &str| named(text) && text.bytes().any(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [a, b] => (day(a) && named(b)) || (shown(a) && (year(b) || number(b, 2..=2).is_some())),
+        [a, b, c] if named(b) => day(a) && (year(c) || number(c, 2..=2).is_some()),
+        [a, b, c] => (year(a) && month(b) && day(c)) || (year(c) && ((day(a) && month(b)) || (month(a) && day(b)))),
         _ => false,
     }
 }

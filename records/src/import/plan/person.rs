@@ -132,7 +132,7 @@ impl Birth {
     fn read<'a>(&mut self, rules: Rules, draft: &mut Draft<'a>) -> (Cow<'a, str>, Option<Rejection>) {
         match self {
             Self::Date(dates) => {
-                let text = draft.cell(&dates.column).unwrap_or_default();
+                let text = draft.date_cell(&dates.column).unwrap_or_default();
                 match dates.settle(text, draft.cells.line(), rules.hints.dates, rules.mixed_dates) {
                     Ok(text) => (text, None),
                     Err(reason) => (Cow::Owned(year_alone(text)), Some(reason)),
