@@ -75,8 +75,17 @@ pub(crate) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Replaces a public file in one step: readers see the old content or the new, also after a crash.
+/// Replaces a public file in one step: readers see the old content or the new, also after a crash. What is no file, such as `/dev/null`,
+/// is written to.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    // a device or a pipe is written to: what takes its place would no longer be one
+    if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
+        let written = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(content));
+        return written.with_context(|| format!("cannot write {}", path.display()));
+    }
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -143,4 +152,23 @@ pub(crate) fn write_data_key(path: &Path) -> Result<()> {
         create_dir(dir)?;
     }
     write_new(&[NewFile::secret(path.to_owned(), line.as_ref())])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::FileTypeExt as _, net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _socket = UnixListener::bind(&path).unwrap();
+        assert!(replace(&path, b"text").is_err());
+        assert!(fs::metadata(&path).unwrap().file_type().is_socket());
+        replace(&directory.path().join("file"), b"old").unwrap();
+        replace(&directory.path().join("file"), b"new").unwrap();
+        assert_eq!(fs::read(directory.path().join("file")).unwrap(), b"new");
+    }
 }
