@@ -56,6 +56,11 @@ impl VerifyingKey {
         &self.name
     }
 
+    /// Whether it checks cosignatures, not checkpoints.
+    pub fn is_cosigner(&self) -> bool {
+        self.algorithm == Algorithm::Cosignature
+    }
+
     /// What checks the cosignatures of the same key pair.
     pub fn cosigner(&self) -> Self {
         Self {

@@ -161,7 +161,13 @@ pub fn prove_entry<R: BufRead>(
         _ => {}
     })?;
     let text = header.checkpoints.first().ok_or(CheckpointError::Form)?;
-    let size = SignedCheckpoint::parse(text)?.verify(&header.key)?.size;
+    let signed = SignedCheckpoint::parse(text)?;
+    let head = signed.verify(&header.key)?;
+    let size = head.size;
+    if hashes.view().root(size)? != head.root {
+        // what is not whole proves nothing
+        return Err(TreeError::Proof.into());
+    }
     let mut events = Vec::new();
     let mut export = open()?;
     while let Some((line, raw)) = export.next_raw()? {

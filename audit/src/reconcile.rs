@@ -131,6 +131,7 @@ pub fn reconcile<R: BufRead>(
         key: believed[own].clone(),
         // the other log's own key, not the one that this file names for it
         cosigners: [(agencies[1 - own].clone(), keys[1 - own].cosigner())].into(),
+        cosigners_must: false,
         logs: [(agencies[1 - own].clone(), keys[1 - own].clone())].into(),
         checkpoint: None,
         heads,

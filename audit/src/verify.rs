@@ -26,6 +26,8 @@ pub struct Anchors {
     pub key: Option<(VerifyingKey, Vouched)>,
     /// Cosigners' keys, by agency; none: those that the file names, which vouch for little.
     pub cosigners: BTreeMap<String, VerifyingKey>,
+    /// Whether each of these cosigners must have countersigned something.
+    pub cosigners_must: bool,
     /// Keys of others' logs, by agency: what checks their receipts instead of the key that the file has with each.
     pub logs: BTreeMap<String, VerifyingKey>,
     /// A checkpoint of the log that was kept earlier.

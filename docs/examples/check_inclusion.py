@@ -38,6 +38,8 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         proof = json.load(file)["entry"]
     origin, size, root = proof["checkpoint"].split("\n")[:3]
+    if not proof["events"]:
+        sys.exit("the proof shows nothing")
     for event in proof["events"]:
         path = [bytes.fromhex(hash) for hash in event["path"]]
         if root_of(bytes.fromhex(event["leaf"]), event["index"], int(size), path) != base64.b64decode(root):

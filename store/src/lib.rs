@@ -31,7 +31,7 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use overlap_records::Profile;
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, Options, WriteOptions};
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBRecoveryMode, Options, WriteOptions};
 
 use dataset::Version;
 use keys::{Cf, SCHEMA_VERSION};
@@ -224,6 +224,8 @@ fn database_options() -> Options {
     options.set_max_background_jobs(2);
     // two write-ahead logs' worth: a node that only logs must not keep old ones for column families that never fill
     options.set_max_total_wal_size(64 << 20);
+    // a crash may tear the end of the log that is written ahead; damage before its end must not pass for that
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options
 }
 

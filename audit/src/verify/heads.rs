@@ -79,6 +79,17 @@ impl Heads {
             let of_size = heads.by_size.entry(checkpoint.size).or_default();
             of_size.push((checkpoint.root, what));
         }
+        let signed: Vec<&String> = report.witnessed.iter().map(|witness| &witness.by).collect();
+        let missing = cosigners
+            .keys()
+            .filter(|by| anchors.cosigners_must && !signed.contains(by));
+        let missing: Vec<String> = missing.cloned().collect();
+        for by in missing {
+            report.problem(
+                None,
+                format!("{by}, who was named as a witness, has countersigned nothing of it"),
+            );
+        }
         heads
     }
 

@@ -159,7 +159,10 @@ pub(super) fn prove(args: &ProveArgs, output: &mut Output) -> Result<(), Failure
     };
     let proof = match (wanted, &args.what.since) {
         (Some(wanted), _) => prove_entry(open, wanted),
-        (None, Some(since)) => prove_growth(open().map_err(files::unreadable(&args.file))?, &files::text(since)?),
+        (None, Some(since)) => prove_growth(
+            open().map_err(files::unreadable(&args.file))?,
+            &files::checkpoint(since)?,
+        ),
         (None, None) => return Err(Failure::usage(anyhow!("give --entry, --index or --since"))),
     };
     let proof = proof

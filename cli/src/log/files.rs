@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use indicatif::{ProgressBar, ProgressBarIter};
-use overlap_audit::{Anchors, ExportReader, VerifyingKey, Vouched};
+use overlap_audit::{Anchors, ExportReader, SignedCheckpoint, VerifyingKey, Vouched, log_name};
 
 use crate::{client::Failure, output::Output};
 
@@ -58,12 +58,20 @@ impl Keys {
             let (agency, text) = pair
                 .split_once('=')
                 .ok_or_else(|| Failure::usage(anyhow!("--witness must be AGENCY=KEY")))?;
-            Ok((agency.to_owned(), key(text)?))
+            let key = key(text)?;
+            if key.name() != log_name(agency) || !key.is_cosigner() {
+                return Err(Failure::usage(anyhow!(
+                    "--witness {agency} needs the cosigner key of {}: `overlap status --json` of that agency has it as log.cosigner_key",
+                    log_name(agency)
+                )));
+            }
+            Ok((agency.to_owned(), key))
         });
         Ok(Anchors {
             key: self.believed()?.map(|key| (key, Vouched::Given)),
             cosigners: given.collect::<Result<_, Failure>>()?,
-            checkpoint: self.checkpoint.as_deref().map(text).transpose()?,
+            cosigners_must: !self.witnesses.is_empty(),
+            checkpoint: self.checkpoint.as_deref().map(checkpoint).transpose()?,
             ..Anchors::default()
         })
     }
@@ -81,6 +89,13 @@ pub(super) fn key(text: &str) -> Result<VerifyingKey, Failure> {
     read.trim()
         .parse()
         .map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))
+}
+
+/// A checkpoint in a file; a line end more than it has does no harm.
+pub(super) fn checkpoint(path: &Path) -> Result<String, Failure> {
+    let text = format!("{}\n", text(path)?.trim_end());
+    SignedCheckpoint::parse(&text).map_err(|error| Failure::usage(anyhow!("{}: {error}", path.display())))?;
+    Ok(text)
 }
 
 pub(super) fn text(path: &Path) -> Result<String, Failure> {

@@ -38,16 +38,21 @@ impl Raw {
             Some("https") => return Err(("ldv.ca", "must be given with an https endpoint")),
             _ => return Err(("ldv.endpoint", "must be an https URL, or http on this machine")),
         }
+        let ca = self.ca.map(|ca| base.join(ca));
+        if ca.as_ref().is_some_and(|ca| !ca.is_file()) {
+            return Err(("ldv.ca", "must name a file"));
+        }
         let is_url = |text: &String| text.starts_with("https://") || text.starts_with("urn:");
-        if !is_url(&self.activity) || !self.activities.values().all(is_url) {
-            return Err((
-                "ldv.activity",
-                "must be an https URL or a urn in the register of processing activities",
-            ));
+        const MUST: &str = "must be an https URL or a urn in the register of processing activities";
+        if !is_url(&self.activity) {
+            return Err(("ldv.activity", MUST));
+        }
+        if !self.activities.values().all(is_url) {
+            return Err(("ldv.activities", MUST));
         }
         Ok(Ldv {
             endpoint,
-            ca: self.ca.map(|ca| base.join(ca)),
+            ca,
             activities: Activities {
                 default: self.activity,
                 by_purpose: self.activities,
