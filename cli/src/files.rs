@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use rcgen::KeyPair;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 const SECRET: u32 = 0o600;
@@ -75,6 +76,39 @@ pub(crate) fn write_new(files: &[NewFile<'_>]) -> Result<()> {
     Ok(())
 }
 
+/// Writes all files in full beside those that they replace, and then puts each in its place in one step.
+pub(crate) fn write_over(files: &[NewFile<'_>]) -> Result<()> {
+    let mut ready = Vec::with_capacity(files.len());
+    for file in files {
+        let written = beside(&file.path, file.content, file.mode);
+        ready.push((
+            written.with_context(|| format!("cannot write {}", file.path.display()))?,
+            &file.path,
+        ));
+    }
+    for (file, path) in ready {
+        file.persist(path)
+            .with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A file's content in the same directory, on disk, under a name of its own that goes with it if it is not kept.
+fn beside(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(parent(path))?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
 /// Replaces a public file in one step: readers see the old content or the new, also after a crash. What is no file, such as `/dev/null`,
 /// is written to.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
@@ -86,18 +120,9 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
             .and_then(|mut file| file.write_all(content));
         return written.with_context(|| format!("cannot write {}", path.display()));
     }
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
     let steps = || {
-        let mut file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(PUBLIC))
-            .tempfile_in(dir)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(dir)?.sync_all()
+        beside(path, content, PUBLIC)?.persist(path)?;
+        File::open(parent(path))?.sync_all()
     };
     steps().with_context(|| format!("cannot replace {}", path.display()))
 }

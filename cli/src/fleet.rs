@@ -46,6 +46,8 @@ pub(crate) struct Agency {
     pub(crate) peer: SocketAddr,
     pub(crate) operator: SocketAddr,
     directory: PathBuf,
+    /// Keep the ports from others until the node takes them.
+    held: Vec<TcpListener>,
     node: Option<Child>,
 }
 
@@ -145,6 +147,7 @@ impl Agency {
     }
 
     async fn start(&mut self, program: &Path) -> Result<()> {
+        self.held.clear();
         let log = fs::File::create(self.directory.join("node.log"))?;
         let mut node = Command::new(program)
             .arg("--config")
@@ -214,25 +217,26 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
         )?;
     }
     crate::files::write_data_key(&directory.join("data.key"))?;
+    let (peer, operator) = (free_port()?, free_port()?);
     let agency = Agency {
         name: name.to_owned(),
         id,
-        peer: free_address()?,
-        operator: free_address()?,
+        peer: peer.local_addr()?,
+        operator: operator.local_addr()?,
         directory,
+        held: vec![peer, operator],
         node: None,
     };
     Ok((agency, node.thumbprint))
 }
 
-/// A port that is free now, below those that the system gives to outgoing connections. Another program could take it before the node
-/// does, which then says so.
-fn free_address() -> io::Result<SocketAddr> {
+/// A port below those that the system gives to outgoing connections.
+fn free_port() -> io::Result<TcpListener> {
     const TRIES: usize = 100;
     let candidates = std::iter::repeat_with(|| SocketAddr::from(([127, 0, 0, 1], rand::random_range(22_000..32_000))));
     let free = candidates
         .take(TRIES)
-        .find(|address| TcpListener::bind(address).is_ok());
+        .find_map(|address| TcpListener::bind(address).ok());
     free.ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no free port on 127.0.0.1"))
 }
 

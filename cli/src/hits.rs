@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context;
 use clap::builder::NonEmptyStringValueParser;
 use overlap_proto::pb::operator as pb;
 use serde::Serialize;
@@ -33,7 +34,7 @@ pub(crate) enum Command {
     /// The officer whose report led to a hit should hear of it. One file is written for each origin that the imports named, and one
     /// (no-origin.csv) for records without. The files hold personal data: keep them where such data may be.
     #[command(
-        after_help = "Example:\n  overlap hits export --by origin --to feedback/ --reason \"weekly feedback to the units\""
+        after_help = "Example:\n  overlap hits export --by origin --to feedback/2026-w48 --reason \"weekly feedback to the units\""
     )]
     Export {
         #[command(flatten)]
@@ -44,6 +45,9 @@ pub(crate) enum Command {
         /// Directory for the files; made if missing
         #[arg(long, value_name = "DIRECTORY")]
         to: PathBuf,
+        /// Write over the files of an earlier export there
+        #[arg(long)]
+        replace: bool,
     },
 }
 
@@ -90,9 +94,14 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
             let found = list(&mut client, which).await?;
             output.print(&found, |out| print(out, &found))
         }
-        Command::Export { which, by: _, to } => {
+        Command::Export {
+            which,
+            by: _,
+            to,
+            replace,
+        } => {
             let found = list(&mut client, which).await?;
-            let files = export(&found, &to)?;
+            let files = export(&found, &to, replace)?;
             output.print(&files, |out| {
                 let mut shown = table(["origin", "hits", "file"]);
                 for file in &files {
@@ -179,8 +188,8 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
     writeln!(out, "{} kept", grouped(found.len() as u64))
 }
 
-/// Writes one file per origin: all of them new, or none.
-fn export(found: &[FoundShape], to: &Path) -> Result<Vec<FileShape>, Failure> {
+/// Writes one file per origin: all of them, or none.
+fn export(found: &[FoundShape], to: &Path, replace: bool) -> Result<Vec<FileShape>, Failure> {
     let mut by_origin: BTreeMap<Option<&str>, Vec<&FoundShape>> = BTreeMap::new();
     for one in found {
         by_origin.entry(one.origin.as_deref()).or_default().push(one);
@@ -197,7 +206,12 @@ fn export(found: &[FoundShape], to: &Path) -> Result<Vec<FileShape>, Failure> {
         .map(|(path, _, _, content)| NewFile::secret(path.clone(), content))
         .collect();
     files::create_dir(to)
-        .and_then(|()| files::write_new(&new))
+        .and_then(|()| match replace {
+            true => files::write_over(&new),
+            false => {
+                files::write_new(&new).context("give another directory, or --replace to write over an earlier export")
+            }
+        })
         .map_err(Failure::usage)?;
     let files = planned.iter().map(|(path, origin, hits, _)| FileShape {
         origin: origin.map(str::to_owned),

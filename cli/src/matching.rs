@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use comfy_table::Table;
 use indicatif::ProgressBar;
 use overlap_proto::pb::operator::{self as pb, match_response::Message};
+use overlap_records::{Kind, UnknownKind};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = ["hits", "count"])]
     pub(crate) mode: String,
     /// Kind of identifiers to compare; may be repeated [default: all that the agreement allows and your dataset holds]
-    #[arg(long = "kind", value_name = "KIND")]
+    #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
     pub(crate) kinds: Vec<String>,
     /// Purpose, as the agreement names it
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
@@ -53,6 +54,11 @@ pub(crate) struct Args {
     /// Agreement to ask under [default: the one that covers the query]
     #[arg(long)]
     pub(crate) agreement: Option<String>,
+}
+
+/// A kind's own spelling; an error that lists all of them otherwise.
+fn kind(word: &str) -> Result<String, UnknownKind> {
+    word.parse::<Kind>().map(|kind| kind.to_string())
 }
 
 /// What a match found, in JSON.
@@ -201,7 +207,8 @@ fn candidate_shape(candidate: pb::Candidate) -> CandidateShape {
         role: record.role,
         origin: (!record.origin.is_empty()).then_some(record.origin),
         peer_record: hex::encode(&candidate.peer_record),
-        score: candidate.score,
+        // more digits than it means
+        score: (candidate.score * 100.0).round() / 100.0,
         keys: candidate.keys,
     }
 }
@@ -213,13 +220,13 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
     match found.mode.as_str() {
         "hits" => writeln!(
             out,
-            "{count} of your identifiers are held by {} too, and {} pairs of persons may be the same; {own} items were compared with {peer} ({kinds}).",
+            "{} holds too: {count} of your identifiers; persons who may be the same: {} pairs. {own} items were compared with {peer} ({kinds}).",
             found.peer,
             grouped(found.candidates.len() as u64),
         ),
         _ => writeln!(
             out,
-            "{count} of your {own} items ({kinds}) are held by {} too, which compared {peer}.",
+            "{} holds too: {count} of your {own} items ({kinds}); it compared {peer}.",
             found.peer
         ),
     }?;

@@ -290,6 +290,12 @@ fn print_explained(out: &mut dyn Write, shape: &ExplainShape) -> io::Result<()> 
         }
         (None, None) => {}
     }
+    if shape.kind == "person" {
+        writeln!(
+            out,
+            "In the keys a name \"as it sounds\" is the first of its namesakes (Jan, Ivan, John), with letters that sound alike written alike."
+        )?;
+    }
     let mut keys = table(["match key", "what is compared, as a hash"]);
     for key in &shape.match_keys {
         keys.add_row([&key.name, &key.text]);

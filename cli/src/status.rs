@@ -53,6 +53,8 @@ struct LogShape {
     witnesses: Vec<WitnessShape>,
     /// Entries that are still to be handed on; null where nothing is handed on.
     outbox: Option<u64>,
+    /// Whether the last write failed.
+    is_failing: bool,
 }
 
 #[derive(Serialize)]
@@ -94,6 +96,7 @@ impl From<pb::LogStatus> for LogShape {
             checkpoint: log.checkpoint,
             witnesses: log.witnesses.into_iter().map(witness).collect(),
             outbox: log.outbox,
+            is_failing: log.is_failing,
         }
     }
 }
@@ -169,6 +172,12 @@ pub(crate) async fn run(settings: Settings, output: &mut Output) -> Result<(), F
             writeln!(out, "look into it, then `overlap log acknowledge ID --reason ...`")?;
         }
         let log = &shape.log;
+        if log.is_failing {
+            writeln!(
+                out,
+                "ALARM: the log cannot be written, and nothing is answered: make room on the node's disk and restart it"
+            )?;
+        }
         writeln!(out, "log of {} events, signed with {}", grouped(log.events), log.key)?;
         if let Some(outbox) = log.outbox {
             writeln!(out, "{} entries are still to be handed on", grouped(outbox))?;

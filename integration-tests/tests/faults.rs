@@ -170,6 +170,18 @@ fn a_log_that_cannot_be_written_answers_nothing() {
             "{full}: {ran:?}"
         );
         assert!(!world.agency(full).log().contains("panicked"));
+        if full == "kmar" {
+            assert!(
+                failure["message"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("kmar cannot answer now"),
+                "{ran:?}"
+            );
+        }
+        // reading goes on, and says how it stands
+        let status = world.json(full, "operator", &["status"]);
+        assert_eq!(status["log"]["is_failing"], true, "{full}");
         // with room again, after a restart, all that was logged is there and the next match works
         world.agency_mut(full).kill();
         world.start(full);

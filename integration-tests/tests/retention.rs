@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use futures::executor::block_on;
 use jiff::{SignedDuration, Timestamp};
 use overlap_audit::{Closing, Entry};
 use overlap_integration_tests::{Ran, World, text_of, wait_for};
@@ -230,7 +231,7 @@ fn with_old_entries(world: &World, agency: &str, count: u32) {
         .unwrap();
         let closing: Closing =
             serde_json::from_value(serde_json::json!({ "id": entry.id, "ended": started, "outcome": "done" })).unwrap();
-        store.log().record(&entry, &closing).unwrap();
+        block_on(store.log().record(&entry, &closing)).unwrap();
     }
 }
 

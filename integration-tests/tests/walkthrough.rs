@@ -46,7 +46,7 @@ fn two_agencies_from_nothing_to_a_first_match() {
         String::from_utf8_lossy(&ran.stderr),
     );
     for words in [
-        "1 of your identifiers are held by kmar too",
+        "kmar holds too: 1 of your identifiers",
         "+31612345678 ┆ p-1",
         "holder ┆ politie ┆ hits ┆ done",
     ] {

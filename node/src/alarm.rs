@@ -70,7 +70,8 @@ pub(crate) async fn load(node: &Arc<Node>) -> Result<(), NodeError> {
             "ALARM"
         );
     }
-    node.alarmed.send_replace(!alarms.is_empty());
+    node.alarmed
+        .send_replace(!alarms.is_empty() || node.store.log().is_failing());
     Ok(())
 }
 

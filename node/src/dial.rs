@@ -96,7 +96,7 @@ pub(crate) fn refusal(peer: &str, status: &Status) -> NodeError {
     let peer = peer.to_owned();
     match Reason::of(status) {
         Some(Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable) => {
-            NodeError::Unreachable {
+            NodeError::PeerFailed {
                 peer,
                 why: plain(status.message()),
             }

@@ -25,6 +25,9 @@ pub(crate) enum NodeError {
     /// The peer could not be reached, or the link broke.
     #[error("{peer} cannot be reached: {why}")]
     Unreachable { peer: String, why: String },
+    /// The peer was reached, and has a fault of its own.
+    #[error("{peer} cannot answer now: {why}")]
+    PeerFailed { peer: String, why: String },
     /// The peer sent a message that is not what it has to be.
     #[error("{peer} sent a message that is not what it has to be: {source}")]
     PeerWire { peer: String, source: WireError },
@@ -91,6 +94,7 @@ impl NodeError {
         match self {
             Self::Request(_) | Self::Refused { .. } | Self::PeerRefused { .. } | Self::Draining => Outcome::Denied,
             Self::Unreachable { .. }
+            | Self::PeerFailed { .. }
             | Self::PeerWire { .. }
             | Self::PeerProtocol { .. }
             | Self::PeerIdle { .. }
@@ -108,7 +112,9 @@ impl NodeError {
             Self::Refused { reason, .. } => *reason,
             Self::Overtime { .. } => Reason::LimitReached,
             Self::PeerRefused { .. } => Reason::PeerRefused,
-            Self::Unreachable { .. } | Self::PeerHungUp { .. } | Self::PeerIdle { .. } => Reason::PeerUnreachable,
+            Self::Unreachable { .. } | Self::PeerFailed { .. } | Self::PeerHungUp { .. } | Self::PeerIdle { .. } => {
+                Reason::PeerUnreachable
+            }
             Self::PeerWire { .. } | Self::PeerProtocol { .. } => Reason::PeerMisbehaved,
             Self::Log(_) => Reason::LogUnavailable,
             Self::Draining => Reason::Draining,

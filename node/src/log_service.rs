@@ -258,6 +258,7 @@ pub(crate) async fn status(node: &Arc<Node>) -> Result<(pb::LogStatus, Vec<pb::A
             cosigner_key: log.signing_key().cosigner_key().to_string(),
             witnesses: running.config.peers.iter().map(witness).collect::<Result<_, _>>()?,
             outbox,
+            is_failing: log.is_failing(),
         };
         let alarms = log.alarms()?.into_iter().map(|alarm| pb::Alarm {
             id: operator::id(alarm.id),

@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) queries: TaskTracker,
     /// Cancelled when the node starts to shut down.
     pub(crate) draining: CancellationToken,
-    /// Whether there are alarms that nobody has acknowledged.
+    /// Whether there are alarms that nobody has acknowledged, or the log could not be written.
     pub(crate) alarmed: watch::Sender<bool>,
     /// Alarms are raised one at a time.
     pub(crate) raising: tokio::sync::Mutex<()>,

@@ -175,7 +175,7 @@ async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
     Ok(node)
 }
 
-/// Lets health checks of the service `overlap.log` fail while there are alarms; the others stay, since queries go on.
+/// Lets health checks of the service `overlap.log` fail while there are alarms, or the log cannot be written; the others stay.
 async fn tell_health(node: Arc<Node>, health: HealthReporter) {
     let mut alarmed = node.alarmed.subscribe();
     loop {

@@ -123,22 +123,23 @@ pub(crate) async fn run<S: Session>(
 /// Closes what a crash left open. Runs before the node listens.
 pub(crate) async fn close_interrupted(node: &Arc<Node>) -> Result<usize, NodeError> {
     let store = Arc::clone(&node.store);
-    blocking(move || {
-        let open = store.log().open_entries()?;
-        for entry in &open {
-            let detail = Some("the node stopped before the end".to_owned());
-            let closing = closing(entry.id, Outcome::Interrupted, Finding::default(), detail);
-            // nobody knows any more whether the peer heard of it: the peer does
-            let owed_by = owed_by(entry, Some(true));
-            let owed_by = owed_by
-                .as_ref()
-                .map(|(transaction, agency)| (*transaction, agency.as_str()));
-            store.log().close_entry(&closing, owed_by)?;
-        }
-        Ok(open.len())
-    })
-    .await?
-    .map_err(NodeError::Log)
+    let open = blocking(move || store.log().open_entries()).await?;
+    let open = open.map_err(NodeError::Log)?;
+    for entry in &open {
+        let detail = Some("the node stopped before the end".to_owned());
+        // nobody knows any more whether the peer heard of it: the peer does
+        let owed_by = owed_by(entry, Some(true));
+        close(
+            node,
+            entry.id,
+            Outcome::Interrupted,
+            Finding::default(),
+            detail,
+            owed_by,
+        )
+        .await?;
+    }
+    Ok(open.len())
 }
 
 /// Logs something that was refused before it began; the error is the refusal, or the log's if that fails.
@@ -163,10 +164,9 @@ pub(crate) async fn logged<T>(
     entry: Entry,
     work: impl Future<Output = Result<(Outcome, Finding, T), NodeError>>,
 ) -> Result<T, NodeError> {
-    let (store, id) = (Arc::clone(&node.store), entry.id);
-    blocking(move || store.log().open_entry(&entry, None))
-        .await?
-        .map_err(NodeError::Log)?;
+    let id = entry.id;
+    let opened = node.store.log().open_entry(&entry, None).await;
+    opened.map_err(|error| failed(node, error))?;
     let (outcome, mut finding, ended) = match unpanicked(work).await.flatten() {
         Ok((outcome, finding, result)) => (outcome, finding, Ok(result)),
         Err(error) => (error.outcome(), Finding::default(), Err(error)),
@@ -200,24 +200,18 @@ pub(crate) async fn record(
     outcome: Outcome,
     detail: Option<String>,
 ) -> Result<(), NodeError> {
-    let store = Arc::clone(&node.store);
     let closing = closing(entry.id, outcome, Finding::default(), detail);
-    blocking(move || store.log().record(&entry, &closing))
-        .await?
-        .map_err(NodeError::Log)
+    let recorded = node.store.log().record(&entry, &closing).await;
+    recorded.map_err(|error| failed(node, error))
 }
 
 async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
-    let store = Arc::clone(&node.store);
-    let (permit, opened) = blocking(move || {
-        let opened = store.log().open_entry(permit.entry(), Some(permit.quota()));
-        if opened.is_err() && permit.entry().side == Side::Asker {
-            // what would open the commitment of a query that is not asked; if this fails, the next start does it
-            let _ = store.log().drop_input(permit.entry().id);
-        }
-        (permit, opened)
-    })
-    .await?;
+    let opened = node.store.log().open_entry(permit.entry(), Some(permit.quota())).await;
+    if opened.is_err() && permit.entry().side == Side::Asker {
+        let (store, id) = (Arc::clone(&node.store), permit.entry().id);
+        // what would open the commitment of a query that is not asked; if this fails, the next start does it
+        let _ = blocking(move || store.log().drop_input(id)).await?;
+    }
     match opened {
         Ok(()) => Ok(Opened { permit }),
         Err(StoreError::QuotaExceeded { limit, used }) => {
@@ -239,8 +233,16 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
             };
             Err(deny(node, denial).await)
         }
-        Err(error) => Err(NodeError::Log(error)),
+        Err(error) => Err(failed(node, error)),
     }
+}
+
+/// The log's fault, which health checks tell from then on.
+fn failed(node: &Node, error: StoreError) -> NodeError {
+    if node.store.log().is_failing() {
+        node.alarmed.send_replace(true);
+    }
+    NodeError::Log(error)
 }
 
 async fn close(
@@ -251,15 +253,12 @@ async fn close(
     detail: Option<String>,
     owed_by: Option<(Uuid, String)>,
 ) -> Result<(), NodeError> {
-    let store = Arc::clone(&node.store);
     let closing = closing(id, outcome, finding, detail);
-    let close = move || {
-        let owed_by = owed_by
-            .as_ref()
-            .map(|(transaction, agency)| (*transaction, agency.as_str()));
-        store.log().close_entry(&closing, owed_by)
-    };
-    blocking(close).await?.map_err(NodeError::Log)
+    let owed_by = owed_by
+        .as_ref()
+        .map(|(transaction, agency)| (*transaction, agency.as_str()));
+    let closed = node.store.log().close_entry(&closing, owed_by).await;
+    closed.map_err(|error| failed(node, error))
 }
 
 fn closing(id: Uuid, outcome: Outcome, finding: Finding, detail: Option<String>) -> Closing {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::identifier::{Hints, Identifier, MAX_RAW};
 use crate::kind::Kind;
 use crate::normalise::{self, Mrz};
+use crate::person::{salvage_birth_date, tokens};
 use crate::rejection::Rejection;
 
 /// What was done to a text, in order, and what came of it. It holds values: `Debug` shows none of them.
@@ -66,8 +67,11 @@ pub fn explain(kind: Kind, raw: &str, hints: &Hints) -> Explanation {
     if raw.len() <= MAX_RAW {
         story.text.push_str(raw);
         story.cell(kind);
-        if let Ok(identifier) = &outcome {
-            story.form(kind, identifier.canonical(), hints);
+        match &outcome {
+            Ok(identifier) if kind == Kind::Person => story.person(identifier.canonical()),
+            Ok(identifier) => story.form(kind, identifier.canonical(), hints),
+            Err(reason) if kind == Kind::Person && reason.is_date() => story.salvaged(hints),
+            Err(_) => {}
         }
     }
     Explanation {
@@ -131,6 +135,59 @@ impl Story {
         self.changed(last_change(kind, &self.text.clone(), canonical), canonical);
         if let Some(check) = verified(kind, &before, canonical) {
             self.told(format!("verified: {check}"));
+        }
+    }
+
+    /// Names in ASCII letters, and then what stays of them.
+    fn person(&mut self, canonical: &str) {
+        let text = self.text.clone();
+        let mut fields = text.split('|');
+        let names = match text.matches('|').count() {
+            0 | 1 => vec![fields.next().unwrap_or_default()],
+            _ => fields.by_ref().take(2).collect(),
+        };
+        let mut written = Zeroizing::new(String::new());
+        for name in names {
+            for token in tokens(name)
+                .unwrap_or_default()
+                .iter()
+                .filter(|token| !token.is_empty())
+            {
+                if !written.is_empty() {
+                    written.push(' ');
+                }
+                written.push_str(token);
+            }
+        }
+        let own = canonical.split('|').take(2);
+        let kept = Zeroizing::new(own.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
+        self.changed("names in small ASCII letters, apart", &written);
+        let mut sorted: Vec<&str> = written.split(' ').collect();
+        let mut left: Vec<&str> = kept.split(' ').collect();
+        sorted.sort_unstable();
+        left.sort_unstable();
+        if sorted != left {
+            self.changed("particles dropped, names of two halves joined", &kept);
+        }
+        self.changed(
+            "fields in the profile's order: given names, family names, birth date, and what is known besides",
+            canonical,
+        );
+    }
+
+    /// What an import takes of a person whose birth date cannot be: this one value is rejected all the same.
+    fn salvaged(&mut self, hints: &Hints) {
+        let text = self.text.clone();
+        let mut fields: Vec<&str> = text.split('|').collect();
+        let at = if fields.len() == 2 { 1 } else { 2 };
+        let Some(born) = fields.get_mut(at) else { return };
+        let left = salvage_birth_date(born, hints.dates);
+        *born = &left;
+        if let Ok(person) = Identifier::normalise(Kind::Person, &Zeroizing::new(fields.join("|")), hints) {
+            self.changed(
+                "an import reports the date and takes the person without what is wrong in it",
+                person.canonical(),
+            );
         }
     }
 

@@ -31,6 +31,7 @@ pub(crate) use self::error::Fault;
 pub use self::error::{Header, ImportError, Limit, Unsupported};
 pub use self::format::{Format, UnknownFormat};
 pub use self::parquet::{MAX_FOOTER, MAX_ROW_GROUP};
+pub(crate) use self::source::Choice;
 pub use self::xlsx::{MAX_XLSX_BYTES, MAX_XLSX_RATIO, MAX_XLSX_RUN, MAX_XLSX_TEXT};
 
 /// Longest row in bytes, after decoding to UTF-8. An open quote runs into this instead of swallowing the file.
@@ -177,7 +178,7 @@ impl<'a> Import<'a> {
             self.summary.add(&row);
             return Ok(Some(row));
         }
-        self.plan.check().map(|()| None)
+        self.plan.check(&mut self.summary).map(|()| None)
     }
 }
 

@@ -115,7 +115,7 @@ rejections! {
     /// No internet address.
     IpNotValid "ip-not-valid" "not an internet address: expected four numbers up to 255 or an IPv6 address, without a network mask"
     /// An address that every machine has.
-    IpNobody "ip-nobody" "a private, loopback, link-local, multicast or unspecified address points at nobody: leave the cell empty"
+    IpNobody "ip-nobody" "a loopback, link-local, multicast or unspecified address points at nobody: leave the cell empty"
     /// Not a device number.
     ImeiNotValid "imei-not-valid" "not an IMEI: expected 14, 15 or 16 digits"
     /// Luhn fails.

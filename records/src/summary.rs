@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::import::{Format, Row};
+use crate::import::{Choice, Format, Row};
 use crate::kind::Kind;
 
 /// Counts of one import, for the operator's screen, the dataset's history and the log.
@@ -40,7 +40,7 @@ pub struct Summary {
 pub struct Warning {
     /// What it is.
     pub code: WarningKind,
-    /// The column's name.
+    /// The column's name; empty where the whole file is meant.
     pub column: String,
     /// How many cells.
     pub cells: u64,
@@ -58,6 +58,10 @@ pub enum WarningKind {
     Zeros,
     /// Formulas: what they came to when the file was saved was read.
     Formulas,
+    /// Dates that fit both orders, in a column where a few fit only the other one.
+    Dates,
+    /// Text of the whole file that may have been read in the wrong encoding; no column.
+    Encoding,
 }
 
 impl fmt::Display for Warning {
@@ -76,6 +80,14 @@ impl fmt::Display for Warning {
                 "have lost the zero in front, which was put back: look whether the export lost more, and format the column as text"
             }
             WarningKind::Formulas => "are formulas: what they came to when the file was saved was read",
+            WarningKind::Dates => {
+                "fit both orders of day and month, while others in the column fit only the other order: set `mixed_dates = \"reject\"` unless you are sure"
+            }
+            WarningKind::Encoding => {
+                return f.write_str(
+                    "the file is valid UTF-8 and was read in another encoding, as the mapping says: remove `encoding` from the mapping if letters look wrong",
+                );
+            }
         };
         write!(
             f,
@@ -125,21 +137,31 @@ impl Summary {
         }
     }
 
-    pub(crate) fn read_as(&mut self, format: Format, encoding: Option<&str>) {
+    pub(crate) fn read_as(&mut self, format: Format, encoding: Option<(&str, Choice)>) {
         self.read_as.insert(match encoding {
-            Some(encoding) => format!("{format} {}", encoding.to_ascii_lowercase()),
+            Some((encoding, choice)) => {
+                let guessed = if choice == Choice::Guessed { " (guessed)" } else { "" };
+                format!("{format} {}{guessed}", encoding.to_ascii_lowercase())
+            }
             None => format.to_string(),
         });
+        if encoding.is_some_and(|(_, choice)| choice == Choice::Doubtful) {
+            self.warn(WarningKind::Encoding, "", 0);
+        }
     }
 
     pub(crate) fn warn(&mut self, code: WarningKind, column: &str, row: u64) {
+        self.warn_of(code, column, 1, row);
+    }
+
+    pub(crate) fn warn_of(&mut self, code: WarningKind, column: &str, cells: u64, first_row: u64) {
         match self.warning(code, column) {
-            Some(known) => known.cells += 1,
+            Some(known) => known.cells += cells,
             None => self.warnings.push(Warning {
                 code,
                 column: column.to_owned(),
-                cells: 1,
-                first_row: row,
+                cells,
+                first_row,
             }),
         }
     }

@@ -94,6 +94,20 @@ fn dates(mixed: &str, order: &str, cells: &[&str]) -> Result<Vec<Row>, String> {
     read(&mapping, &format!("id;name;born\n{rows}"))
 }
 
+fn warnings(order: &str, cells: &[&str]) -> Vec<String> {
+    let mapping = format!(
+        "[source]\ndates = \"{order}\"\n[record]\nreference = \"id\"\n[[identifier]]\nkind = \"person\"\nname = \"name\"\nborn = \"born\"\n"
+    );
+    let rows: String = cells.iter().map(|cell| format!("A;Jan Berg;{cell}\n")).collect();
+    let file = format!("id;name;born\n{rows}");
+    let mut import = Import::open(file.as_bytes(), "a.csv", &Mapping::parse(&mapping).unwrap()).unwrap();
+    assert!(import.by_ref().all(|row| row.is_ok()));
+    let warnings = import.summary().warnings.iter();
+    warnings
+        .map(|warning| format!("{}: {} from row {}", warning.column, warning.cells, warning.first_row))
+        .collect()
+}
+
 #[test]
 fn mixed_orders_of_dates_end_the_import() {
     for order in ["dmy", "mdy"] {
@@ -120,6 +134,10 @@ fn mixed_orders_of_dates_end_the_import() {
     cells.push("02-23-1985");
     let rows = dates("stop", "dmy", &cells).unwrap();
     assert_eq!(rejects(&rows)[0], (101, "born", "date-other-order"));
+    // and a warning about those that may be slips too
+    cells.extend(["01-02-1985", "03-04-1985"]);
+    assert_eq!(warnings("dmy", &cells), ["born: 2 from row 102"]);
+    assert!(warnings("dmy", &["23-02-1985", "01-02-1985"]).is_empty());
     // neither a day that does not exist nor another form is a sign of another order
     let rows = dates("stop", "dmy", &["23-02-1985", "31-02-1985", "1985-02-28", "45-45-1985"]).unwrap();
     // each costs what is wrong with it, and the person stays
@@ -156,6 +174,35 @@ fn or_only_what_can_be_read_in_one_way_is_taken() {
 }
 
 #[test]
+fn references_are_no_formulas() {
+    let mapping = format!("[record]\nreference = \"id\"\n{PHONE}");
+    let rows = read(&mapping, "id;phone\n=1+2;0612345678\n-1;0612345678\n").unwrap();
+    assert_eq!(rejects(&rows), [(2, "id", "formula")]);
+    assert_eq!(rows.iter().filter(|row| row.record.is_some()).count(), 1);
+}
+
+#[test]
+fn an_encoding_against_the_bytes_is_told() {
+    let mapping = |encoding| format!("[source]\nencoding = \"{encoding}\"\n[record]\nreference = \"id\"\n{PHONE}");
+    for (encoding, file, doubts) in [
+        ("windows-1252", "id;phone\nJosé;0612345678\n", 1),
+        ("windows-1252", "id;phone\nJose;0612345678\n", 0),
+        ("utf-8", "id;phone\nJosé;0612345678\n", 0),
+    ] {
+        let mapping = Mapping::parse(&mapping(encoding)).unwrap();
+        let mut import = Import::open(file.as_bytes(), "a.csv", &mapping).unwrap();
+        assert!(import.by_ref().all(|row| row.is_ok()));
+        let warnings = &import.summary().warnings;
+        assert_eq!(warnings.len(), doubts, "{encoding} {file}");
+        assert!(
+            warnings
+                .iter()
+                .all(|warning| warning.to_string().starts_with("the file is valid UTF-8"))
+        );
+    }
+}
+
+#[test]
 fn code_pages_are_told_by_their_letters_and_the_country() {
     let file = "id;phone;name\nZażółć gęślą jaźń;0612345678;Łukasz Wiśniewski\nŚwiętosława;0612345678;Źdźbło\n";
     let bytes: Vec<u8> = file
@@ -181,5 +228,5 @@ fn code_pages_are_told_by_their_letters_and_the_country() {
     let mut import = Import::open(bytes.as_slice(), "a.csv", &mapping).unwrap();
     let row = import.next().unwrap().unwrap();
     assert_eq!(row.record.unwrap().reference, "Zażółć gęślą jaźń");
-    assert!(import.summary().read_as.iter().eq(["csv windows-1250"]));
+    assert!(import.summary().read_as.iter().eq(["csv windows-1250 (guessed)"]));
 }

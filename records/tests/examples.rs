@@ -27,6 +27,9 @@ fn shown_cases_are_run() {
         let [_, kind, raw, canonical, hint, _] = cells[..] else {
             panic!("{line}")
         };
+        // a person's text has the character that parts the columns
+        let plain = |cell: &str| cell.replace("<code>", "").replace("</code>", "").replace("&#124;", "|");
+        let (raw, canonical) = (plain(raw), plain(canonical));
         let case = format!("{raw}\t{canonical}\t{hint}");
         let file = std::fs::read_to_string(format!("{root}/records/tests/cases/{kind}.tsv")).unwrap();
         assert!(
@@ -37,8 +40,7 @@ fn shown_cases_are_run() {
     }
     for kind in Kind::ALL {
         assert!(kinds.contains(&format!("\n| `{kind}` |")), "{kind}");
-        // a person's text has the character that parts the columns
-        assert!(kind == Kind::Person || shown.get(&kind) == Some(&3), "{kind}");
+        assert_eq!(shown.get(&kind), Some(&3), "{kind}");
     }
 }
 

@@ -358,6 +358,15 @@ fn quotes_that_swallow_rows() {
             "zaaknr;telefoon;opm;team;datum\nZ1;0612345678;x;;\nZ2;0612345679;\"".to_owned(),
             3,
         ),
+        // few columns: what stands behind the second quote gives it away
+        (
+            "zaaknr;telefoon\nZ1;\"0612345678\nZ2;0612345679\nZ3;\"0612345670\"\n".to_owned(),
+            2,
+        ),
+        (
+            "zaaknr;opm;telefoon\nZ1;\"Jan;0612345678\nZ2;x;0612345679\nZ3;Piet\";0612345670\n".to_owned(),
+            2,
+        ),
     ] {
         let error = fails(file.as_bytes(), MAPPING);
         assert!(

@@ -4,7 +4,10 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,6 +15,7 @@ use jiff::Timestamp;
 use overlap_audit::{Closing, Entry, Operation, Outcome, Side};
 use rocksdb::{DB, WriteBatch};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{DataKey, LogSettings, Search, Store, StoreError, database_options, synced};
@@ -72,7 +76,7 @@ pub fn log(directory: &Path, entries: u64, concurrent: usize, export: &Path) -> 
         hands_on: false,
     };
     let path = directory.join("log");
-    let store = Store::open(&path, &key, &settings)?;
+    let store = Arc::new(Store::open(&path, &key, &settings)?);
     let (seconds, mut times) = append(&store, entries, concurrent)?;
     let search = Search {
         person: Some(person(entries / 2)),
@@ -114,43 +118,41 @@ pub fn log(directory: &Path, entries: u64, concurrent: usize, export: &Path) -> 
     })
 }
 
-/// Opens and closes entries from many threads; returns the seconds and how long each append took.
-fn append(store: &Store, entries: u64, concurrent: usize) -> Result<(f64, Vec<Duration>), StoreError> {
-    const STACK: usize = 256 << 10;
-    let next = AtomicU64::new(0);
+/// Opens and closes entries from many tasks; returns the seconds and how long each append took.
+fn append(store: &Arc<Store>, entries: u64, concurrent: usize) -> Result<(f64, Vec<Duration>), StoreError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
-    let times = std::thread::scope(|scope| {
-        let worker = || {
-            let mut times = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= entries {
-                    return Ok(times);
-                }
-                let (entry, closing) = query(number);
-                let begun = Instant::now();
-                store.log().open_entry(&entry, None)?;
-                times.push(begun.elapsed());
-                let begun = Instant::now();
-                store.log().close_entry(&closing, None)?;
-                times.push(begun.elapsed());
-            }
-        };
-        let threads = (0..concurrent).map(|_| {
-            std::thread::Builder::new()
-                .stack_size(STACK)
-                .spawn_scoped(scope, worker)
-                .map_err(StoreError::from)
-        });
-        let threads = threads.collect::<Result<Vec<_>, _>>()?;
-        let mut all = Vec::new();
-        for thread in threads {
-            let times: Result<Vec<Duration>, StoreError> = thread.join().unwrap_or(Err(StoreError::LogStopped));
-            all.extend(times?);
+    let times = runtime.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..concurrent {
+            tasks.spawn(queries(Arc::clone(store), Arc::clone(&next), entries));
+        }
+        let mut all = Vec::with_capacity(usize::try_from(2 * entries).unwrap_or_default());
+        while let Some(ended) = tasks.join_next().await {
+            all.extend(ended.map_err(|_| StoreError::LogStopped)??);
         }
         Ok::<_, StoreError>(all)
     })?;
     Ok((started.elapsed().as_secs_f64(), times))
+}
+
+/// One query after the other, until all were taken.
+async fn queries(store: Arc<Store>, next: Arc<AtomicU64>, entries: u64) -> Result<Vec<Duration>, StoreError> {
+    let mut times = Vec::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= entries {
+            return Ok(times);
+        }
+        let (entry, closing) = query(number);
+        let begun = Instant::now();
+        store.log().open_entry(&entry, None).await?;
+        times.push(begun.elapsed());
+        let begun = Instant::now();
+        store.log().close_entry(&closing, None).await?;
+        times.push(begun.elapsed());
+    }
 }
 
 fn person(number: u64) -> String {

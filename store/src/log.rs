@@ -117,6 +117,11 @@ impl Log {
         Ok(newest.map_or(0, |row| row.day))
     }
 
+    /// Whether the last append could not be written. RocksDB takes no writes after such a fault until it is opened again.
+    pub fn is_failing(&self) -> bool {
+        self.writer.is_failing()
+    }
+
     /// Events in the log.
     pub fn size(&self) -> u64 {
         self.head.read().unwrap_or_else(PoisonError::into_inner).tree.size()
@@ -126,78 +131,94 @@ impl Log {
     ///
     /// # Errors
     /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
-        until_in_turn(|| self.try_open_entry(entry, quota))
+    pub async fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
+        loop {
+            if let Some(ended) = in_turn(self.try_open_entry(entry, quota).await) {
+                return ended;
+            }
+        }
     }
 
-    fn try_open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
+    async fn try_open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
         let event = self.seal(EventRef::Opened(entry))?;
         let filed = Filed::of(&self.inner, entry);
         let key = keys::transaction(entry.side, entry.transaction);
         let has_input = entry.side == Side::Asker && entry.input_commitment.is_some();
         let inner = Arc::clone(&self.inner);
-        self.writer.append(move |draft| {
-            if let Some(quota) = quota {
-                draw(&inner, draft, &quota)?;
-            }
-            if draft.get(Cf::LogTransactions, &key)?.is_some() {
-                return Err(StoreError::TransactionTaken);
-            }
-            draft.put(Cf::LogTransactions, key, keys::entry(filed.id));
-            let index = draft.event(event);
-            let place = filed.open(draft, index);
-            draft.put(Cf::LogEntries, keys::entry(filed.id), keys::index(index));
-            draft.put(Cf::LogOpen, keys::entry(filed.id), place);
-            if has_input {
-                draft.put(Cf::LogInputs, keys::input(filed.id, keys::INPUT_OPENED), []);
-            }
-            Ok(())
-        })
+        self.writer
+            .append(move |draft| {
+                if let Some(quota) = quota {
+                    draw(&inner, draft, &quota)?;
+                }
+                if draft.get(Cf::LogTransactions, &key)?.is_some() {
+                    return Err(StoreError::TransactionTaken);
+                }
+                draft.put(Cf::LogTransactions, key, keys::entry(filed.id));
+                let index = draft.event(event);
+                let place = filed.open(draft, index);
+                draft.put(Cf::LogEntries, keys::entry(filed.id), keys::index(index));
+                draft.put(Cf::LogOpen, keys::entry(filed.id), place);
+                if has_input {
+                    draft.put(Cf::LogInputs, keys::input(filed.id, keys::INPUT_OPENED), []);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Writes an entry's end. Where the peer was sent the query, it owes a receipt from then on.
     ///
     /// # Errors
     /// [`StoreError::NoSuchEntry`] unless the entry is open; [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
-        until_in_turn(|| self.try_close_entry(closing, owed_by))
+    pub async fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+        loop {
+            if let Some(ended) = in_turn(self.try_close_entry(closing, owed_by).await) {
+                return ended;
+            }
+        }
     }
 
-    fn try_close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+    async fn try_close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
         let event = self.seal(EventRef::Closed(closing))?;
         let (id, ended) = (keys::entry(closing.id), search::outcome(&self.inner, closing.outcome));
         let owed = owed_by.map(|(transaction, agency)| keys::due(others::tag(&self.inner, agency), transaction));
         let hands_on = self.hands_on;
-        self.writer.append(move |draft| {
-            let Some(place) = draft.get(Cf::LogOpen, &id)? else {
-                return Err(StoreError::NoSuchEntry);
-            };
-            let place = <[u8; keys::PLACE]>::try_from(place.as_slice())
-                .map_err(|_| StoreError::Damaged("an open entry's place cannot be read"))?;
-            let opened = draft.get(Cf::LogEntries, &id)?.ok_or(StoreError::NoSuchEntry)?;
-            let index = draft.event(event);
-            draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
-            draft.delete(Cf::LogOpen, id);
-            draft.index(at(ended, place));
-            if let Some(owed) = owed {
-                draft.put(Cf::LogReceiptsDue, owed, []);
-            }
-            if hands_on {
-                draft.put(Cf::LogOutbox, keys::index(index), id);
-            }
-            Ok(())
-        })
+        self.writer
+            .append(move |draft| {
+                let Some(place) = draft.get(Cf::LogOpen, &id)? else {
+                    return Err(StoreError::NoSuchEntry);
+                };
+                let place = <[u8; keys::PLACE]>::try_from(place.as_slice())
+                    .map_err(|_| StoreError::Damaged("an open entry's place cannot be read"))?;
+                let opened = draft.get(Cf::LogEntries, &id)?.ok_or(StoreError::NoSuchEntry)?;
+                let index = draft.event(event);
+                draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
+                draft.delete(Cf::LogOpen, id);
+                draft.index(at(ended, place));
+                if let Some(owed) = owed {
+                    draft.put(Cf::LogReceiptsDue, owed, []);
+                }
+                if hands_on {
+                    draft.put(Cf::LogOutbox, keys::index(index), id);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Writes an entry that ends as it begins: a denial, an import that is done.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub fn record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
-        until_in_turn(|| self.try_record(entry, closing))
+    pub async fn record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
+        loop {
+            if let Some(ended) = in_turn(self.try_record(entry, closing).await) {
+                return ended;
+            }
+        }
     }
 
-    fn try_record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
+    async fn try_record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
         let opened = self.seal(EventRef::Opened(entry))?;
         let closed = self.seal(EventRef::Closed(closing))?;
         let (filed, ended) = (
@@ -207,22 +228,24 @@ impl Log {
         let key = keys::transaction(entry.side, entry.transaction);
         let again = search::again(&self.inner, entry.transaction);
         let hands_on = self.hands_on;
-        self.writer.append(move |draft| {
-            let (first, second) = (draft.event(opened), draft.event(closed));
-            let place = filed.open(draft, first);
-            draft.index(at(ended, place));
-            let id = keys::entry(filed.id);
-            draft.put(Cf::LogEntries, id, [keys::index(first), keys::index(second)].concat());
-            // what is denied for using an id again does not take it over
-            match draft.get(Cf::LogTransactions, &key)? {
-                None => draft.put(Cf::LogTransactions, key, id),
-                Some(_) => draft.index(at(again, place)),
-            }
-            if hands_on {
-                draft.put(Cf::LogOutbox, keys::index(second), id);
-            }
-            Ok(())
-        })
+        self.writer
+            .append(move |draft| {
+                let (first, second) = (draft.event(opened), draft.event(closed));
+                let place = filed.open(draft, first);
+                draft.index(at(ended, place));
+                let id = keys::entry(filed.id);
+                draft.put(Cf::LogEntries, id, [keys::index(first), keys::index(second)].concat());
+                // what is denied for using an id again does not take it over
+                match draft.get(Cf::LogTransactions, &key)? {
+                    None => draft.put(Cf::LogTransactions, key, id),
+                    Some(_) => draft.index(at(again, place)),
+                }
+                if hands_on {
+                    draft.put(Cf::LogOutbox, keys::index(second), id);
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// The entries without an end: of queries under way or, at start, of those that a crash cut.
@@ -320,14 +343,10 @@ impl Log {
     }
 }
 
-/// Seals and appends again where a later day's event came in between: days never go back along the log.
-fn until_in_turn(append: impl Fn() -> Result<(), StoreError>) -> Result<(), StoreError> {
-    loop {
-        match append() {
-            Err(StoreError::DayPassed) => {}
-            appended => return appended,
-        }
-    }
+/// How an append ended; none where a later day's event came in between, since days never go back along the log: it is sealed and
+/// appended again.
+fn in_turn(appended: Result<(), StoreError>) -> Option<Result<(), StoreError>> {
+    (!matches!(appended, Err(StoreError::DayPassed))).then_some(appended)
 }
 
 /// How an entry is found from its begin on.

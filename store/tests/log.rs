@@ -4,26 +4,29 @@
 
 mod common;
 
-use common::{AGENCY, checkpoint, closing, entry, fill, found, meddle, open, try_open};
+use std::path::{Path, PathBuf};
+
+use common::{AGENCY, checkpoint, closing, entry, fill, found, meddle, open, try_open, wait};
 use jiff::Timestamp;
 use overlap_audit::{
     Anchors, Digest, ExportReader, Line, Operation, Outcome, Side, Tree, check_consistency, check_inclusion, verify,
 };
 use overlap_store::{Fault, Quota, Search, StoreError};
 use rocksdb::{DB, IteratorMode};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 #[test]
 fn a_transaction_is_opened_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    store.log().open_entry(&entry(Uuid::from_u128(1)), None).unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(1)), None)).unwrap();
     assert!(matches!(
-        store.log().open_entry(&entry(Uuid::from_u128(1)), None),
+        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), None)),
         Err(StoreError::TransactionTaken)
     ));
     let denied = entry(Uuid::from_u128(1));
-    store.log().record(&denied, &closing(denied.id)).unwrap();
+    wait(store.log().record(&denied, &closing(denied.id))).unwrap();
     let both = Search {
         transaction: Some(Uuid::from_u128(1)),
         ..Search::default()
@@ -31,7 +34,7 @@ fn a_transaction_is_opened_once() {
     assert_eq!(found(&store, &both).len(), 2, "the one that used it again is found too");
     let mut other_side = entry(Uuid::from_u128(1));
     other_side.side = Side::Holder;
-    store.log().open_entry(&other_side, None).unwrap();
+    wait(store.log().open_entry(&other_side, None)).unwrap();
 }
 
 #[test]
@@ -40,23 +43,23 @@ fn the_log_only_grows_and_survives_reopening() {
     let (first, second) = (entry(Uuid::from_u128(1)), entry(Uuid::from_u128(2)));
     {
         let store = open(directory.path());
-        store.log().open_entry(&first, None).unwrap();
-        store.log().record(&second, &closing(second.id)).unwrap();
+        wait(store.log().open_entry(&first, None)).unwrap();
+        wait(store.log().record(&second, &closing(second.id))).unwrap();
         assert_eq!(store.log().open_entries().unwrap(), vec![first.clone()]);
         assert!(
             matches!(
-                store.log().close_entry(&closing(second.id), None),
+                wait(store.log().close_entry(&closing(second.id), None)),
                 Err(StoreError::NoSuchEntry)
             ),
             "it is closed already"
         );
         assert!(matches!(
-            store.log().close_entry(&closing(Uuid::from_u128(9)), None),
+            wait(store.log().close_entry(&closing(Uuid::from_u128(9)), None)),
             Err(StoreError::NoSuchEntry)
         ));
     }
     let store = open(directory.path());
-    store.log().close_entry(&closing(first.id), None).unwrap();
+    wait(store.log().close_entry(&closing(first.id), None)).unwrap();
     assert!(store.log().open_entries().unwrap().is_empty());
     let newest = found(&store, &Search::default());
     assert_eq!(
@@ -84,8 +87,8 @@ fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
     };
     {
         let store = open(directory.path());
-        store.log().open_entry(&entry(Uuid::from_u128(1)), quota(6, 1)).unwrap();
-        let refused = store.log().open_entry(&entry(Uuid::from_u128(2)), quota(5, 1));
+        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), quota(6, 1))).unwrap();
+        let refused = wait(store.log().open_entry(&entry(Uuid::from_u128(2)), quota(5, 1)));
         assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 10, used: 6 })));
         assert_eq!(
             store.log().open_entries().unwrap().len(),
@@ -95,14 +98,11 @@ fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
     }
     let store = open(directory.path());
     assert!(
-        store.log().open_entry(&entry(Uuid::from_u128(3)), quota(5, 1)).is_err(),
+        wait(store.log().open_entry(&entry(Uuid::from_u128(3)), quota(5, 1))).is_err(),
         "known after a restart"
     );
-    store.log().open_entry(&entry(Uuid::from_u128(4)), quota(4, 1)).unwrap();
-    store
-        .log()
-        .open_entry(&entry(Uuid::from_u128(5)), quota(10, 2))
-        .unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(4)), quota(4, 1))).unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(5)), quota(10, 2))).unwrap();
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn parallel_appends_have_no_gaps() {
             scope.spawn(move || {
                 for n in 0..25 {
                     let entry = entry(Uuid::from_u128(thread << 64 | n | 1 << 100));
-                    store.log().open_entry(&entry, None).unwrap();
-                    store.log().close_entry(&closing(entry.id), None).unwrap();
+                    wait(store.log().open_entry(&entry, None)).unwrap();
+                    wait(store.log().close_entry(&closing(entry.id), None)).unwrap();
                 }
             });
         }
@@ -186,12 +186,7 @@ fn a_daily_amount_is_not_overdrawn_by_queries_that_are_written_together() {
                     items: 3,
                     limit: 10,
                 };
-                scope.spawn(move || {
-                    store
-                        .log()
-                        .open_entry(&entry(Uuid::from_u128(n + 1)), Some(quota))
-                        .is_ok()
-                })
+                scope.spawn(move || wait(store.log().open_entry(&entry(Uuid::from_u128(n + 1)), Some(quota))).is_ok())
             })
             .collect();
         asking.into_iter().map(|one| usize::from(one.join().unwrap())).sum()
@@ -282,4 +277,81 @@ fn an_event_that_was_changed_is_found_and_named() {
         error.contains("not the one that its checkpoint was signed for"),
         "{error}"
     );
+}
+
+/// The directory as a machine leaves it that stops at once, with its write-ahead log.
+fn as_left_by_a_crash(from: &Path) -> (TempDir, PathBuf) {
+    let to = tempfile::tempdir().unwrap();
+    let mut ahead: Option<(u64, PathBuf)> = None;
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let copy = to.path().join(file.file_name());
+        let bytes = std::fs::copy(file.path(), &copy).unwrap();
+        let is_longer = ahead.as_ref().is_none_or(|(most, _)| bytes > *most);
+        if copy.extension().is_some_and(|extension| extension == "log") && is_longer {
+            ahead = Some((bytes, copy));
+        }
+    }
+    (to, ahead.unwrap().1)
+}
+
+#[test]
+fn a_torn_end_of_what_was_written_ahead_is_a_crash_and_damage_before_it_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    fill(&store, 300);
+
+    let (whole, _) = as_left_by_a_crash(directory.path());
+    assert_eq!(checkpoint(&open(whole.path())), checkpoint(&store));
+
+    let (torn, ahead) = as_left_by_a_crash(directory.path());
+    let length = std::fs::metadata(&ahead).unwrap().len();
+    let file = std::fs::File::options().write(true).open(&ahead).unwrap();
+    file.set_len(length - 100).unwrap();
+    let shorter = open(torn.path());
+    // whole groups, under the checkpoint that was signed for them; that it is too short is for the witnesses to tell
+    assert!((1..600).contains(&checkpoint(&shorter).size));
+    assert_eq!(shorter.log().check(|| true).unwrap(), None);
+
+    let (damaged, ahead) = as_left_by_a_crash(directory.path());
+    let mut bytes = std::fs::read(&ahead).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&ahead, bytes).unwrap();
+    let error = try_open(damaged.path()).err().unwrap().to_string();
+    assert!(error.contains("Corruption"), "{error}");
+}
+
+#[test]
+fn bytes_that_the_disk_gives_back_otherwise_are_named_by_event() {
+    let directory = tempfile::tempdir().unwrap();
+    fill(&open(directory.path()), 300);
+    let mut table = PathBuf::new();
+    meddle(directory.path(), |db| {
+        let log = db.cf_handle("log").unwrap();
+        db.flush_cf(log).unwrap();
+        let file = db
+            .live_files()
+            .unwrap()
+            .into_iter()
+            .find(|file| file.column_family_name == "log")
+            .unwrap();
+        table = directory.path().join(file.name.trim_start_matches('/'));
+    });
+    let mut bytes = std::fs::read(&table).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&table, bytes).unwrap();
+    let store = open(directory.path());
+    let Some(Fault::Unreadable { index }) = store.log().check(|| true).unwrap() else {
+        panic!("damage that the database itself finds");
+    };
+    // a block of 16 KiB holds about 20 of these events
+    assert!((200..400).contains(&index), "{index}");
+    let error = store
+        .log()
+        .export(AGENCY, Timestamp::UNIX_EPOCH, Vec::new())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&format!("event {index}: cannot be read")), "{error}");
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{AGENCY, checkpoint, closing, entry, fill, found, open};
+use common::{AGENCY, checkpoint, closing, entry, fill, found, open, wait};
 use jiff::Timestamp;
 use overlap_audit::{Anchors, Entry, ExportReader, KeptReceipt, Logged, Outcome, Side, verify};
 use overlap_store::{Search, StoreError};
@@ -31,12 +31,12 @@ fn a_search_finds_what_a_look_at_every_entry_finds() {
     for n in 10..130_u64 {
         let entry = varied(n);
         if n % 10 == 0 {
-            store.log().open_entry(&entry, None).ok();
+            wait(store.log().open_entry(&entry, None)).ok();
             continue;
         }
         let mut closing = closing(entry.id);
         closing.outcome = outcomes[n as usize % 3];
-        store.log().record(&entry, &closing).unwrap();
+        wait(store.log().record(&entry, &closing)).unwrap();
     }
     let mut all = found(&store, &Search::default());
     all.sort_by_key(|logged| (logged.entry.started, logged.index));
@@ -134,7 +134,7 @@ fn what_is_shredded_is_gone_and_every_proof_stays() {
         entry.person = Some("spiffe://p/CANARY".into());
         let mut closing = closing(entry.id);
         closing.ended = entry.started;
-        store.log().record(&entry, &closing).unwrap();
+        wait(store.log().record(&entry, &closing)).unwrap();
         ids.push(entry.id);
     }
     let head = checkpoint(&store);
@@ -173,7 +173,7 @@ fn what_is_shredded_is_gone_and_every_proof_stays() {
     (shredding.started, shredding.mode) = (day(20_040), Some(overlap_audit::SHREDDING.to_owned()));
     let mut done = closing(shredding.id);
     (done.ended, done.output_count) = (shredding.started, Some(50));
-    store.log().record(&shredding, &done).unwrap();
+    wait(store.log().record(&shredding, &done)).unwrap();
     let file = exported();
     let report = verified(&file);
     assert!(report.is_whole(), "{:?}", report.problems);
@@ -201,14 +201,14 @@ fn receipts_are_owed_until_they_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let asked = entry(Uuid::from_u128(7));
-    store.log().open_entry(&asked, None).unwrap();
+    wait(store.log().open_entry(&asked, None)).unwrap();
     assert_eq!(
         store.log().receipt(Side::Asker, asked.transaction).unwrap(),
         None,
         "it is open"
     );
     let owed_by = Some((asked.transaction, "spiffe://a/kmar"));
-    store.log().close_entry(&closing(asked.id), owed_by).unwrap();
+    wait(store.log().close_entry(&closing(asked.id), owed_by)).unwrap();
     let due = |agency| store.log().receipts_due(agency, None, 10).unwrap();
     assert_eq!(due("spiffe://a/kmar"), [asked.transaction]);
     assert!(due("spiffe://a/iszw").is_empty());

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::error::Fault;
+use super::source::Choice;
 use super::{MAX_COLUMNS, MAX_ROW_BYTES};
 use crate::normalise::is_hidden;
 use crate::rejection::Rejection;
@@ -16,7 +17,7 @@ pub(crate) trait RowSource: Send {
     fn bytes_read(&self) -> u64;
 
     /// The encoding of a text file.
-    fn encoding(&self) -> Option<&'static str> {
+    fn encoding(&self) -> Option<(&'static str, Choice)> {
         None
     }
 }

@@ -7,12 +7,15 @@ use super::plan::Column;
 use crate::date::{DateOrder, parse_date};
 use crate::mapping::MixedDates;
 use crate::rejection::Rejection;
+use crate::summary::{Summary, WarningKind};
 
 /// A column of dates, and what its rows said so far.
 pub(crate) struct DateColumn {
     pub(crate) column: Column,
     day_first: Seen,
     month_first: Seen,
+    /// Dates that fit both orders, and differ by it.
+    either: Seen,
 }
 
 /// Dates that fit one order alone.
@@ -31,6 +34,7 @@ impl DateColumn {
             column,
             day_first: Seen::default(),
             month_first: Seen::default(),
+            either: Seen::default(),
         }
     }
 
@@ -55,6 +59,7 @@ impl DateColumn {
             }
             (Some(_), None, _) => self.day_first.note(row),
             (None, Some(_), _) => self.month_first.note(row),
+            (Some(day_first), Some(month_first), _) if day_first != month_first => self.either.note(row),
             _ => {}
         }
         match read(order).or_else(|| read(other(order))) {
@@ -63,14 +68,19 @@ impl DateColumn {
         }
     }
 
-    /// Judges the column once all of it was read, in the file's order.
-    pub(crate) fn check(&self, order: DateOrder) -> Result<(), Fault> {
+    /// Judges the column once all of it was read, in the file's order. A few slips are rejected one by one, with a warning about
+    /// the dates that could be slips as well.
+    pub(crate) fn check(&self, order: DateOrder, summary: &mut Summary) -> Result<(), Fault> {
         let (day_first, month_first) = (&self.day_first, &self.month_first);
         let (own, slips) = match order {
             DateOrder::Mdy => (month_first, day_first),
             DateOrder::Dmy | DateOrder::Ymd => (day_first, month_first),
         };
         if 100 * slips.dates <= SLIPS_PER_HUNDRED * (own.dates + slips.dates) {
+            if slips.dates > 0 && self.either.dates > 0 {
+                let (cells, row) = (self.either.dates, self.either.first_row);
+                summary.warn_of(WarningKind::Dates, &self.column.name, cells, row);
+            }
             return Ok(());
         }
         let column = self.column.name.clone();

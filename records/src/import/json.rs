@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::cells::{Cells, Mark, RowBuffer, RowSource, decimal};
 use super::error::{Fault, Unsupported};
-use super::source::Source;
+use super::source::{Choice, Source};
 use super::{MAX_COLUMNS, MAX_ROW_BYTES};
 use crate::rejection::Rejection;
 
@@ -151,8 +151,8 @@ impl<R: Read + Send> RowSource for JsonLines<R> {
         self.source.bytes_read()
     }
 
-    fn encoding(&self) -> Option<&'static str> {
-        Some(self.source.encoding())
+    fn encoding(&self) -> Option<(&'static str, Choice)> {
+        Some((self.source.encoding(), self.source.choice()))
     }
 }
 

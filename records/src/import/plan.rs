@@ -16,7 +16,7 @@ use crate::date::parse_date;
 use crate::identifier::{Hints, Identifier};
 use crate::kind::{Kind, Platform, Role, Visibility};
 use crate::mapping::{Country, Mapping, MixedDates, Source};
-use crate::normalise::AddressParts;
+use crate::normalise::{AddressParts, is_formula};
 use crate::record::{Record, RecordError};
 use crate::region::Region;
 use crate::rejection::Rejection;
@@ -167,6 +167,11 @@ impl Plan {
         };
         let reference = draft.cell(&self.reference);
         draft.is_usable &= reference.is_some();
+        // references go back into spreadsheets, with the hits
+        if reference.is_some_and(is_formula) {
+            draft.is_usable = false;
+            draft.reject(&self.reference.name, Rejection::Formula);
+        }
         let role = self.role(&mut draft);
         let visibility = self.visibility(&mut draft);
         let origin = self.origin(&mut draft);
@@ -202,11 +207,12 @@ impl Plan {
     }
 
     /// Judges what only the whole file shows.
-    pub(crate) fn check(&self) -> Result<(), Fault> {
-        let order = self.rules.hints.dates;
-        let mut dates = [&self.observed, &self.expires].into_iter().flatten();
-        dates.try_for_each(|dates| dates.check(order))?;
-        self.persons.iter().try_for_each(|person| person.check(order))
+    pub(crate) fn check(&self, summary: &mut Summary) -> Result<(), Fault> {
+        let dates = [&self.observed, &self.expires].into_iter().flatten();
+        let births = self.persons.iter().filter_map(Person::born);
+        dates
+            .chain(births)
+            .try_for_each(|dates| dates.check(self.rules.hints.dates, summary))
     }
 
     /// Counts what may be wrong with a cell although it can be read.

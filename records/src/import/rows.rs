@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::cells::{Cells, RowSource};
 use super::error::Fault;
-use super::source::Source;
+use super::source::{Choice, Source};
 use super::{MAX_COLUMNS, MAX_ROW_BYTES};
 
 const CHUNK: usize = 16 * 1024;
@@ -28,6 +28,41 @@ pub(crate) struct Rows<R> {
     /// The line on which the next byte stands.
     line: u64,
     after_cr: bool,
+    quotes: Quotes,
+}
+
+/// Where in a row the reader stands, to tell quotes that were meant as letters: a quoted field that holds a line end, and goes on behind
+/// its closing quote, was none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Start,
+    Bare,
+    Quoted {
+        lines: bool,
+    },
+    /// Behind a quote that ends the field, or is the first of two.
+    Closing {
+        lines: bool,
+    },
+    Torn,
+}
+
+impl Quotes {
+    fn next(self, byte: u8, delimiter: u8) -> Self {
+        let is_end = byte == delimiter || matches!(byte, b'\r' | b'\n');
+        match (self, byte) {
+            (Self::Torn, _) => Self::Torn,
+            (Self::Quoted { lines }, b'"') => Self::Closing { lines },
+            (Self::Quoted { lines }, _) => Self::Quoted {
+                lines: lines || matches!(byte, b'\r' | b'\n'),
+            },
+            (Self::Closing { lines }, b'"') => Self::Quoted { lines },
+            (Self::Start, b'"') => Self::Quoted { lines: false },
+            _ if is_end => Self::Start,
+            (Self::Closing { lines: true }, _) => Self::Torn,
+            _ => Self::Bare,
+        }
+    }
 }
 
 impl<R: Read> Rows<R> {
@@ -47,6 +82,7 @@ impl<R: Read> Rows<R> {
             ends: vec![0; MAX_COLUMNS],
             line: 1,
             after_cr: false,
+            quotes: Quotes::Start,
         };
         if announced.is_some() {
             rows.skip_while(|byte| !matches!(byte, b'\r' | b'\n'))?;
@@ -79,10 +115,13 @@ impl<R: Read> Rows<R> {
     /// Moves on and counts lines, ended by LF, CR LF or CR; true if there was a NUL among the bytes.
     fn consume(&mut self, count: usize) -> bool {
         let mut has_nul = false;
+        // candidates are all ASCII
+        let delimiter = u8::try_from(self.delimiter).unwrap_or_default();
         for byte in self.input.iter().skip(self.input_at).take(count) {
             has_nul |= *byte == 0;
             self.line += u64::from(*byte == b'\r' || (*byte == b'\n' && !self.after_cr));
             self.after_cr = *byte == b'\r';
+            self.quotes = self.quotes.next(*byte, delimiter);
         }
         self.input_at += count;
         has_nul
@@ -138,7 +177,8 @@ impl<R: Read + Send> RowSource for Rows<R> {
             ends,
             marks: &[],
         };
-        if text.contains('\n') && cells.iter().any(|cell| holds_rows(cell, self.delimiter, fields)) {
+        let holds_rows = |(index, cell)| holds_rows(cell, self.delimiter, index, fields);
+        if self.quotes == Quotes::Torn || text.contains('\n') && cells.iter().enumerate().any(holds_rows) {
             return Err(Fault::OpenQuote { row });
         }
         Ok(Some(cells))
@@ -148,17 +188,28 @@ impl<R: Read + Send> RowSource for Rows<R> {
         self.source.bytes_read()
     }
 
-    fn encoding(&self) -> Option<&'static str> {
-        Some(self.source.encoding())
+    fn encoding(&self) -> Option<(&'static str, Choice)> {
+        Some((self.source.encoding(), self.source.choice()))
     }
 }
 
 /// Whether a cell has swallowed whole rows: a stray quote in one row, and another in the same column of a later one, leave a row of
-/// the right width, and with each line end in the cell the delimiters of one row.
-fn holds_rows(cell: &str, delimiter: char, width: usize) -> bool {
-    let lines = cell.matches('\n').count();
-    // free text has a few delimiters too
-    lines > 0 && width > 4 && cell.matches(delimiter).count() == lines * (width - 1)
+/// the right width. Then the cell's first line has the delimiters of the columns behind it, its last those of the columns before
+/// it, and each line between them those of a whole row.
+fn holds_rows(cell: &str, delimiter: char, column: usize, width: usize) -> bool {
+    let lines: Vec<usize> = cell.split('\n').map(|line| line.matches(delimiter).count()).collect();
+    let (Some((first, rest)), others) = (lines.split_first(), width - 1) else {
+        return false;
+    };
+    let Some((last, between)) = rest.split_last() else {
+        return false;
+    };
+    // free text has a delimiter or two in the same places by chance, and lists of pairs have one in every line
+    width > 2
+        && rest.len() * others > 2
+        && *first == others - column
+        && *last == column
+        && between.iter().all(|line| *line == others)
 }
 
 /// The delimiter of a first line `sep=;`, which Excel writes and reads.

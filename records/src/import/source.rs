@@ -22,9 +22,21 @@ pub(crate) struct Source<R> {
     head: Vec<u8>,
     head_at: usize,
     encoding: &'static Encoding,
+    choice: Choice,
     /// None: the file is UTF-8 and passes as it is.
     decoder: Option<Decoding>,
     bytes_read: u64,
+}
+
+/// How the encoding was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The mapping, the byte order mark, or the bytes themselves: text that is UTF-8 by chance is rare.
+    Sure,
+    /// By what the first bytes look like in a file from that country.
+    Guessed,
+    /// The mapping's, against what the bytes say: they are UTF-8, with letters outside ASCII.
+    Doubtful,
 }
 
 struct Decoding {
@@ -42,9 +54,16 @@ impl<R: Read> Source<R> {
     pub(crate) fn open(mut inner: R, forced: Option<&'static Encoding>, region: Region) -> io::Result<Self> {
         let mut head = Vec::new();
         inner.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
-        let (encoding, bom) = match Encoding::for_bom(&head) {
-            Some(found) => found,
-            None => (forced.unwrap_or_else(|| detect(&head, region)), 0),
+        let (encoding, bom, choice) = match (Encoding::for_bom(&head), forced) {
+            (Some((encoding, bom)), _) => (encoding, bom, Choice::Sure),
+            (None, Some(encoding)) if encoding != UTF_8 && !head.is_ascii() && detect(&head, region).0 == UTF_8 => {
+                (encoding, 0, Choice::Doubtful)
+            }
+            (None, Some(encoding)) => (encoding, 0, Choice::Sure),
+            (None, None) => {
+                let (encoding, choice) = detect(&head, region);
+                (encoding, 0, choice)
+            }
         };
         let decoder = (encoding != UTF_8).then(|| Decoding::new(encoding));
         Ok(Self {
@@ -52,6 +71,7 @@ impl<R: Read> Source<R> {
             head,
             head_at: bom,
             encoding,
+            choice,
             decoder,
             bytes_read: bom as u64,
         })
@@ -59,6 +79,10 @@ impl<R: Read> Source<R> {
 
     pub(crate) fn encoding(&self) -> &'static str {
         self.encoding.name()
+    }
+
+    pub(crate) fn choice(&self) -> Choice {
+        self.choice
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
@@ -160,13 +184,13 @@ impl Decoding {
 }
 
 /// UTF-8 unless the first bytes are not; then what they look like in a file from that country.
-fn detect(head: &[u8], region: Region) -> &'static Encoding {
+fn detect(head: &[u8], region: Region) -> (&'static Encoding, Choice) {
     match std::str::from_utf8(head) {
-        Ok(_) => UTF_8,
+        Ok(_) => (UTF_8, Choice::Sure),
         // the last character is cut by the end of the sample
-        Err(error) if error.error_len().is_none() && head.len() == HEAD => UTF_8,
+        Err(error) if error.error_len().is_none() && head.len() == HEAD => (UTF_8, Choice::Sure),
         // UTF-8 with a broken byte in it: the row that has it is told, rather than all others misread
-        Err(_) if is_mostly_utf8(head) => UTF_8,
+        Err(_) if is_mostly_utf8(head) => (UTF_8, Choice::Sure),
         Err(_) => {
             let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
             detector.feed(head, head.len() < HEAD);
@@ -174,7 +198,10 @@ fn detect(head: &[u8], region: Region) -> &'static Encoding {
                 "GB" => "uk".to_owned(),
                 code => code.to_ascii_lowercase(),
             };
-            detector.guess(Some(domain.as_bytes()), Utf8Detection::Deny)
+            (
+                detector.guess(Some(domain.as_bytes()), Utf8Detection::Deny),
+                Choice::Guessed,
+            )
         }
     }
 }

@@ -76,7 +76,7 @@ fn is_number(kind: Kind) -> bool {
 }
 
 /// `=` begins a formula always; `+`, `-` and `@` begin values too, but none with a call or a reference to a sheet.
-fn is_formula(text: &str) -> bool {
+pub(crate) fn is_formula(text: &str) -> bool {
     let mut characters = text.chars();
     match characters.next() {
         Some('=') => true,

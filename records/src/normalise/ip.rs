@@ -9,13 +9,13 @@ use crate::rejection::Rejection;
 
 /// `192.0.002.010` -> `192.0.2.10`; `[2001:DB8::1]:443` -> `2001:db8::1`, in the form of RFC 5952.
 ///
-/// An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address. Addresses that many networks use
-/// within themselves are refused: two agencies that hold `192.168.1.1` hold nothing in common.
+/// An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address. Private addresses (RFC 1918, 6598, 4193) are kept: they
+/// name a machine within one network, and the profile's limit for common items drops those that everyone has.
 ///
 /// # Errors
 ///
 /// - [`Rejection::IpNotValid`]: no address, or a network (`10.0.0.0/8`).
-/// - [`Rejection::IpNobody`]: loopback, link-local, multicast, unspecified, private (RFC 1918, 6598, 4193).
+/// - [`Rejection::IpNobody`]: loopback, link-local, multicast, broadcast, unspecified.
 pub(crate) fn ip(raw: &str) -> Result<Zeroizing<String>, Rejection> {
     let text = ascii(raw)?;
     let address = parse(text.trim()).ok_or(Rejection::IpNotValid)?;
@@ -69,22 +69,8 @@ fn v6(text: &str) -> Option<IpAddr> {
 fn is_nobody(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
-            let is_shared = first == 100 && (64..128).contains(&second);
-            v4.is_private()
-                || is_shared
-                || v4.is_loopback()
-                || v4.is_link_local()
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || v4.octets()[0] == 0
+            v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0
         }
-        IpAddr::V6(v6) => {
-            v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || v6.is_unicast_link_local()
-                || v6.is_unique_local()
-        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local(),
     }
 }

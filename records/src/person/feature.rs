@@ -4,8 +4,7 @@ use zeroize::Zeroizing;
 
 use super::birth::Birth;
 use super::parts::Person;
-use super::root::root;
-use super::sound::sound;
+use super::root::root_sound;
 
 /// The fields that weights are added up over: within one field the best agreement counts, not all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,20 +166,20 @@ impl Feature {
         let born = person.birth;
         match self {
             Self::Given => given(),
-            Self::GivenSound => known(sound(root(&given()?))),
-            Self::GivenHead => known(head(&sound(root(&given()?)))),
-            Self::GivenTail => known(tail(&sound(root(&given()?)))),
+            Self::GivenSound => known(root_sound(&given()?)),
+            Self::GivenHead => known(head(&root_sound(&given()?))),
+            Self::GivenTail => known(tail(&root_sound(&given()?))),
             Self::GivenThree => start(&given()?, 3),
             Self::GivenInitial => start(&given()?, 1),
             Self::Family => family(),
-            Self::FamilySound => known(sound(&family()?)),
-            Self::FamilyHead => known(head(&sound(&family()?))),
-            Self::FamilyTail => known(tail(&sound(&family()?))),
+            Self::FamilySound => known(root_sound(&family()?)),
+            Self::FamilyHead => known(head(&root_sound(&family()?))),
+            Self::FamilyTail => known(tail(&root_sound(&family()?))),
             Self::FamilyThree => start(&family()?, 3),
             Self::FamilyInitial => start(&family()?, 1),
             Self::Names => names(person),
             Self::Pair => pair(&given()?, &family()?),
-            Self::PairSound => pair(&sound(root(&given()?)), &sound(&family()?)),
+            Self::PairSound => pair(&root_sound(&given()?), &root_sound(&family()?)),
             Self::Born => known(born.to_string()).filter(|_| born.year != 0 && born.day != 0),
             Self::BornSorted => sorted(born),
             Self::BornDay => digits(&[born.month, born.day]),

@@ -3,16 +3,30 @@
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use super::script::latin;
 use crate::identifier::MAX_RAW;
 use crate::rejection::Rejection;
 
 /// Words between names that agencies write, leave out or abbreviate as they like; `'t` has lost its apostrophe by then.
 pub(crate) const PARTICLES: &[&str] = &[
-    "aan", "af", "al", "am", "an", "auf", "av", "bij", "bin", "bint", "d", "da", "das", "de", "degli", "dei", "del",
-    "della", "dello", "dem", "den", "der", "des", "di", "die", "do", "dos", "du", "e", "een", "el", "en", "het", "ibn",
-    "im", "in", "la", "las", "le", "les", "lo", "los", "of", "onder", "op", "over", "s", "t", "te", "ten", "ter",
-    "tot", "uijt", "uit", "und", "v", "van", "vander", "vant", "vd", "ver", "vom", "von", "voor", "y", "zu", "zum",
-    "zur",
+    "aan", "ad", "af", "al", "am", "an", "ar", "as", "ash", "auf", "av", "az", "bij", "bin", "bint", "d", "da", "das",
+    "de", "degli", "dei", "del", "della", "dello", "dem", "den", "der", "des", "di", "die", "do", "dos", "du", "e",
+    "een", "el", "en", "het", "ibn", "im", "in", "la", "las", "le", "les", "lo", "los", "of", "onder", "op", "over",
+    "s", "t", "te", "ten", "ter", "tot", "ud", "uijt", "uit", "ul", "und", "ur", "v", "van", "vander", "vant", "vd",
+    "ver", "vom", "von", "voor", "y", "zu", "zum", "zur",
+];
+
+/// First halves of Arabic names, which are no names alone: `Abd al-Rahman` is `abdrahman`, `Abu Bakr` `abubakr`.
+pub(crate) const FIRST_HALVES: &[&str] = &[
+    "abd", "abdal", "abdel", "abdoul", "abdul", "abder", "abdur", "abo", "abou", "abu",
+];
+
+/// Second halves: `Salah al-Din` is `salahdin`.
+pub(crate) const SECOND_HALVES: &[&str] = &["deen", "din", "dine", "eddin", "eddine", "uddin"];
+
+/// The Arabic article, as it is written before each letter.
+pub(crate) const ARTICLES: &[&str] = &[
+    "ad", "al", "an", "ar", "as", "ash", "at", "az", "ed", "el", "er", "es", "ud", "ul", "ur",
 ];
 
 /// Words in a name's place that say that there is none.
@@ -41,8 +55,9 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Particles are dropped all together, and only where two other names remain: `Lê Văn Đức` keeps all three.
-    pub(crate) fn new(mut given: Tokens, mut family: Tokens) -> Result<Self, Rejection> {
+    /// Halves are joined. Particles are dropped all together, and only where two other names remain: `Lê Văn Đức` keeps all three.
+    pub(crate) fn new(given: Tokens, family: Tokens) -> Result<Self, Rejection> {
+        let (mut given, mut family) = (without_gaps(given), without_gaps(family));
         let mut all = given.iter().chain(&family);
         if all.any(|token| UNKNOWN_NAMES.contains(&token.as_str())) {
             return Err(Rejection::Placeholder);
@@ -63,7 +78,7 @@ impl Names {
         if let Some((family, given)) = text.split_once(',') {
             return Self::new(tokens(given)?, tokens(family)?);
         }
-        let mut given = tokens(text)?;
+        let mut given = without_gaps(tokens(text)?);
         let last = given.len().saturating_sub(1);
         let particle = given
             .iter()
@@ -72,6 +87,30 @@ impl Names {
         let family = given.split_off(particle.unwrap_or(last));
         Self::new(given, family)
     }
+}
+
+/// Names of two halves as one.
+fn without_gaps(tokens: Tokens) -> Tokens {
+    let mut names = Tokens::new();
+    let mut is_open = false;
+    for token in tokens {
+        let word = token.as_str();
+        if is_open && ARTICLES.contains(&word) {
+            continue;
+        }
+        let is_second = SECOND_HALVES.contains(&word);
+        if is_second {
+            while names.len() > 1 && names.last().is_some_and(|name| ARTICLES.contains(&name.as_str())) {
+                names.pop();
+            }
+        }
+        match names.last_mut() {
+            Some(name) if is_open || is_second => name.push_str(word),
+            _ => names.push(token),
+        }
+        is_open = names.last().is_some_and(|name| FIRST_HALVES.contains(&name.as_str()));
+    }
+    names
 }
 
 fn is_particle(token: &Zeroizing<String>) -> bool {
@@ -84,33 +123,26 @@ pub(crate) fn tokens(text: &str) -> Result<Tokens, Rejection> {
         return Err(Rejection::TooLong);
     }
     let mut tokens = Vec::new();
-    let mut token = Zeroizing::new(String::new());
+    let mut word = Zeroizing::new(String::new());
     let mut digits = 0;
+    let mut close = |word: &mut Zeroizing<String>| {
+        tokens.extend(latin(word).into_iter().filter(|token| !token.is_empty()));
+        word.clear();
+    };
     // NFKC, not NFKD: the latter takes Hangul syllables apart, and any_ascii reads the parts differently
     for c in text.nfkc() {
         // one digit among letters is a slip of the finger, more of them are another column
         if c.is_numeric() {
             digits += 1;
-            continue;
-        }
-        if is_silent(c) {
-            continue;
-        }
-        let letters = any_ascii::any_ascii_char(c);
-        if c.is_alphabetic() {
-            token.extend(
-                letters
-                    .chars()
-                    .filter(char::is_ascii_alphabetic)
-                    .map(|letter| letter.to_ascii_lowercase()),
-            );
-        } else if !token.is_empty() {
-            tokens.push(std::mem::take(&mut token));
+        } else if is_silent(c) {
+            // vowel points count as letters
+        } else if c.is_alphabetic() {
+            word.push(c);
+        } else {
+            close(&mut word);
         }
     }
-    if !token.is_empty() {
-        tokens.push(token);
-    }
+    close(&mut word);
     if digits > 0 && digits * 3 > tokens.iter().map(|token| token.len()).sum::<usize>() {
         return Err(Rejection::PersonNameNotValid);
     }

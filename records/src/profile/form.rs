@@ -2,7 +2,7 @@
 
 use crate::kind::Kind;
 use crate::normalise::{VIETNAM_2018, WORD_LISTS};
-use crate::person::{NAMESAKES, SOUNDS};
+use crate::person::{NAMESAKES, SOUNDS, STARTS};
 
 /// A normal form of one kind.
 pub(super) struct Form {
@@ -97,8 +97,9 @@ pub(super) const FORMS: &[Form] = &[
     Form {
         kind: Kind::Person,
         name: "person/1",
-        rules: "NFKC, any_ascii 0.3, lower case; apostrophes join, other non-letters split; particles dropped if two names \
-                remain; given|family|yyyy-mm-dd|sex|postcode|house number|street|place",
+        rules: "NFKC, any_ascii 0.3, lower case; Greek by ELOT 743, Arabic script by its consonants with the article split off, dj for \
+                the Slavic d with stroke; apostrophes join, other non-letters split; halves of Arabic names joined; particles \
+                dropped if two names remain; as they sound: the namesakes' first, without an article at the start; given|family|yyyy-mm-dd|sex|postcode|house number|street|place",
     },
 ];
 
@@ -109,5 +110,5 @@ pub(super) fn word_lists() -> impl Iterator<Item = &'static [&'static str]> {
 
 /// The pairs of words that the forms use.
 pub(super) fn word_pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    VIETNAM_2018.iter().chain(SOUNDS).copied()
+    VIETNAM_2018.iter().chain(SOUNDS).chain(STARTS).copied()
 }

@@ -32,20 +32,20 @@ pub(super) enum Meaning {
     Place,
 }
 
-/// The first line that fits a name decides. `=word` is one of the name's words, anything else a part of the name without blanks,
-/// since Dutch and German write such names in one word.
+/// The first line that fits a name decides. `==name` is the whole name, `=word` one of its words, anything else a part of the name
+/// without blanks, since Dutch and German write such names in one word.
 #[rustfmt::skip]
 const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Nothing, &["geboorteplaats", "geboorteland", "birthplace", "placeofbirth", "geburtsort", "lieudenaissance"]),
     (Meaning::Nothing, &["nationaliteit", "nationality", "staatsangehorigkeit", "nationalite"]),
     (Meaning::PlateCountry, &["landkenteken", "kentekenland", "platecountry", "countryofregistration", "zulassungsland"]),
     (Meaning::Issuer, &["landdocument", "documentland", "issuer", "issuingcountry", "landvanafgifte", "ausstellungsland", "paysdelivrance"]),
-    (Meaning::Expires, &["bewarentot", "bewaartermijn", "vernietig", "retain", "expires", "loschfrist", "loeschfrist", "conserver"]),
+    (Meaning::Expires, &["bewarentot", "bewaartermijn", "vernietig", "retain", "expires", "==exp", "==expiry", "==expirydate", "==bewaren", "loschfrist", "loeschfrist", "conserver"]),
     (Meaning::Observed, &["gezien", "waargenomen", "peildatum", "observed", "checked", "lastseen", "gesehen", "constate"]),
     (Meaning::Visibility, &["zichtbaarheid", "visibility", "=klasse", "sichtbarkeit", "visibilite"]),
-    (Meaning::Origin, &["=team", "=eenheid", "=afdeling", "=unit", "=origin", "herkomst", "dienststelle", "=service"]),
+    (Meaning::Origin, &["=team", "=eenheid", "=afdeling", "=unit", "=origin", "herkomst", "dienststelle", "=service", "==bron", "==source", "==quelle", "==bronsysteem", "==sourcesystem"]),
     (Meaning::Role, &["=rol", "hoedanigheid", "=role", "=rolle", "=qualite"]),
-    (Meaning::Born, &["geboortedatum", "geboren", "gebdat", "=gebdatum", "birth", "=dob", "=born", "geburt", "naissance"]),
+    (Meaning::Born, &["geboortedatum", "geboren", "gebdat", "=gebdatum", "birth", "=dob", "=born", "==geb", "geburt", "naissance"]),
     (Meaning::Mrz, &["=mrz", "machinereadable", "machineleesbaar"]),
     (Meaning::Kind("email"), &["email", "=mail", "courriel"]),
     (Meaning::Kind("iban"), &["iban", "rekening", "bankaccount", "=account", "konto", "comptebancaire"]),
@@ -60,19 +60,19 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Kind("url"), &["=url", "website", "webseite", "weblink", "siteweb"]),
     (Meaning::Kind("national"), &["nationalid", "nationalnumber", "personalnumber", "personnummer", "rijksregister", "pesel"]),
     (Meaning::Kind("company"), &["kvk", "companynumber", "handelsregister", "siren", "siret"]),
-    (Meaning::Kind("document"), &["document", "paspoort", "passport", "reisepass", "ausweis", "passeport", "idkaart", "=idcard", "carteidentite"]),
+    (Meaning::Kind("document"), &["document", "paspoort", "passport", "reisepass", "ausweis", "passeport", "idkaart", "=idcard", "carteidentite", "==doc", "==docnr", "==docno"]),
     (Meaning::Kind("phone"), &["telefoon", "telefon", "phone", "=tel", "telnr", "mobiel", "=mobile", "=mobil", "=gsm", "=handy", "=portable"]),
     (Meaning::Particle, &["tussenvoegsel", "voorvoegsel", "=tussenv", "particle", "=prefix", "namenszusatz", "particule"]),
     (Meaning::Given, &["voornaam", "voornamen", "roepnaam", "given", "firstname", "forename", "vorname", "prenom"]),
     (Meaning::Family, &["achternaam", "familienaam", "geslachtsnaam", "surname", "lastname", "family", "nachname", "familienname", "nomdefamille"]),
     (Meaning::Sex, &["geslacht", "=sex", "gender", "geschlecht", "=sexe"]),
-    (Meaning::Postcode, &["postcode", "zipcode", "=zip", "postalcode", "=plz", "postleitzahl", "codepostal"]),
-    (Meaning::HouseNumber, &["huisnummer", "=huisnr", "housenumber", "=houseno", "hausnummer", "=hausnr", "numerodevoie"]),
+    (Meaning::Postcode, &["postcode", "zipcode", "=zip", "postalcode", "=plz", "==pc", "postleitzahl", "codepostal"]),
+    (Meaning::HouseNumber, &["huisnummer", "huisnr", "housenumber", "=houseno", "hausnummer", "=hausnr", "numerodevoie"]),
     (Meaning::Addition, &["toevoeging", "addition", "hausnummerzusatz"]),
     (Meaning::Street, &["straat", "street", "strasse", "=rue"]),
     (Meaning::Place, &["woonplaats", "=plaats", "=city", "=town", "wohnort", "=ort", "=ville", "=gemeente"]),
     (Meaning::Reference, &["zaaknr", "zaaknummer", "dossier", "mutatienummer", "registratienummer", "caseno", "casenumber", "casereference", "=case"]),
-    (Meaning::Reference, &["=reference", "referentie", "referenz", "=ref", "=id", "recordid", "aktenzeichen", "vorgangsnummer", "=kenmerk"]),
+    (Meaning::Reference, &["=reference", "referentie", "referenz", "=ref", "=id", "recordid", "aktenzeichen", "vorgangsnummer", "=kenmerk", "==nr", "==nummer", "==no", "==number"]),
     (Meaning::Name, &["=naam", "=name", "=nom", "volledigenaam", "fullname", "namelijst"]),
 ];
 
@@ -107,6 +107,7 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let joined = words.concat();
     let fits = |pattern: &&str| match pattern.strip_prefix('=') {
+        Some(whole) if whole.starts_with('=') => joined == whole.trim_start_matches('='),
         Some(word) => words
             .iter()
             .any(|one| one.trim_end_matches(|c: char| c.is_ascii_digit()) == word),
@@ -165,6 +166,13 @@ mod tests {
             ("zaaknr", Some(Meaning::Reference)),
             ("id", Some(Meaning::Reference)),
             ("bewaren_tot", Some(Meaning::Expires)),
+            ("geb.", Some(Meaning::Born)),
+            ("Nr", Some(Meaning::Reference)),
+            ("huis nr", Some(Meaning::HouseNumber)),
+            ("expiry date", Some(Meaning::Expires)),
+            // a passport's, not the record's
+            ("passport expiry date", Some(Meaning::Kind("document"))),
+            ("Bron", Some(Meaning::Origin)),
             ("opmerking", None),
             ("video", None),
             ("", None),

@@ -3,8 +3,8 @@
 use std::{io::Write, sync::PoisonError};
 
 use jiff::Timestamp;
-use overlap_audit::{Digest, EXPORT_VERSION, ExportWriter, Header, KnownPeer, SignedCheckpoint, View};
-use rocksdb::{Direction, IteratorMode};
+use overlap_audit::{Digest, EXPORT_VERSION, ExportError, ExportWriter, Header, KnownPeer, SignedCheckpoint, View};
+use rocksdb::{Direction, ErrorKind, IteratorMode};
 
 use super::{Log, head::StoredTiles, parse_index, payload::Row};
 use crate::{
@@ -50,17 +50,20 @@ impl Log {
             .iterator_cf(self.inner.cf(Cf::Log)?, IteratorMode::From(&start, Direction::Forward));
         let mut next = 0;
         for (expected, row) in (0..size).zip(rows) {
-            let (key, bytes) = row?;
+            let bad = |what| StoreError::Export(ExportError::Event { index: expected, what });
+            let (key, bytes) = match row {
+                Err(error) if error.kind() == ErrorKind::Corruption => {
+                    return Err(bad("cannot be read: the disk gives other bytes than were written"));
+                }
+                row => row?,
+            };
             if parse_index(&key)? != expected {
-                return Err(StoreError::Damaged("a log event is missing"));
+                return Err(bad("is missing"));
             }
             let row = Row::parse(&bytes)?;
             let key = self.periods.key(&self.inner, &row)?;
             if key.is_none() && expected >= shredded {
-                return Err(StoreError::Export(overlap_audit::ExportError::Event {
-                    index: expected,
-                    what: "its key is gone, and it was not shredded",
-                }));
+                return Err(bad("its key is gone, and it was not shredded"));
             }
             export.event(expected, &row.sealed, key.as_ref())?;
             next = expected + 1;

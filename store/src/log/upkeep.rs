@@ -1,7 +1,7 @@
 //! What is done to a log besides writing it: shredding what is too old, checking that nothing was changed, handing entries on.
 
 use overlap_audit::{Digest, Event, Logged, Outcome, TILE_HEIGHT, TILE_WIDTH, Tiles, Tree};
-use rocksdb::{Direction, IteratorMode, WriteBatch};
+use rocksdb::{Direction, ErrorKind, IteratorMode, WriteBatch};
 use uuid::Uuid;
 
 use super::{Log, LogPlace, head::StoredTiles, input, parse_index, payload::Row, search};
@@ -34,6 +34,11 @@ pub enum Fault {
         /// The first event under it.
         first: u64,
     },
+    /// An event, or one beside it in the same file, that the database cannot read: its own checksum fails.
+    Unreadable {
+        /// Its index.
+        index: u64,
+    },
     /// An event that is not there.
     Missing {
         /// Its index.
@@ -45,6 +50,12 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Event { index } => write!(f, "event {index} of the log was changed on disk"),
+            Self::Unreadable { index } => {
+                write!(
+                    f,
+                    "event {index} of the log, or one close behind it, cannot be read: the disk gives other bytes than were written"
+                )
+            }
             Self::Missing { index } => write!(f, "event {index} of the log is missing on disk"),
             Self::Tile { level, number, first } => write!(
                 f,
@@ -73,7 +84,12 @@ impl Log {
             if expected % 65_536 == 0 && !goes_on() {
                 return Ok(None);
             }
-            let (key, bytes) = row?;
+            let (key, bytes) = match row {
+                Err(error) if error.kind() == ErrorKind::Corruption => {
+                    return Ok(Some(Fault::Unreadable { index: expected }));
+                }
+                row => row?,
+            };
             if parse_index(&key)? != expected {
                 return Ok(Some(Fault::Missing { index: expected }));
             }

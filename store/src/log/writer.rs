@@ -1,16 +1,19 @@
-//! Group commit: one thread writes what callers hand in, as many as are waiting with one sync, and each caller waits for its own.
+//! Group commit: one thread writes what callers hand in, as many as are waiting with one sync, and each caller waits for its own. Waiting
+//! takes no thread, so that a thousand queries can.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
 };
 
 use overlap_audit::{FullTile, SigningKey, Tree};
 use rocksdb::WriteBatch;
+use tokio::sync::oneshot;
 
 use super::{head::Head, payload::Ready};
 use crate::{
@@ -26,12 +29,13 @@ type Fill = Box<dyn FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send>;
 
 struct Append {
     fill: Fill,
-    done: SyncSender<Result<(), StoreError>>,
+    done: oneshot::Sender<Result<(), StoreError>>,
 }
 
 /// The writing thread. Ends when it is dropped, after what was handed in.
 pub(super) struct Writer {
     appends: Mutex<Option<Sender<Append>>>,
+    failing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,21 +66,29 @@ impl Writer {
         last_day: u32,
     ) -> Result<Self, StoreError> {
         let (appends, queue) = channel();
-        let thread = thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || run(&inner, &key, &head, &queue, last_day))?;
+        let failing = Arc::new(AtomicBool::new(false));
+        let failed = Arc::clone(&failing);
+        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || {
+            run(&inner, &key, &head, &queue, last_day, &failed);
+        })?;
         Ok(Self {
             appends: Mutex::new(Some(appends)),
+            failing,
             thread: Some(thread),
         })
     }
 
-    /// Writes what `fill` drafts and returns once it is on disk.
-    pub(super) fn append(
+    /// Whether the last write failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Writes what `fill` drafts and returns once it is on disk. It is written as well if nobody waits for that any more.
+    pub(super) async fn append(
         &self,
         fill: impl FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let (done, ended) = sync_channel(1);
+        let (done, ended) = oneshot::channel();
         let append = Append {
             fill: Box::new(fill),
             done,
@@ -85,7 +97,7 @@ impl Writer {
         queue
             .and_then(|queue| queue.send(append).ok())
             .ok_or(StoreError::LogStopped)?;
-        ended.recv().map_err(|_| StoreError::LogStopped)?
+        ended.await.map_err(|_| StoreError::LogStopped)?
     }
 }
 
@@ -99,7 +111,14 @@ impl Drop for Writer {
     }
 }
 
-fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>, mut last_day: u32) {
+fn run(
+    inner: &Inner,
+    key: &SigningKey,
+    head: &RwLock<Head>,
+    queue: &Receiver<Append>,
+    mut last_day: u32,
+    failing: &AtomicBool,
+) {
     while let Ok(first) = queue.recv() {
         let waiting = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
         let tree = head.read().unwrap_or_else(PoisonError::into_inner).tree.clone();
@@ -124,6 +143,7 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
         }
         let day = group.last_day;
         let result = group.write(key, head);
+        failing.store(result.is_err(), Ordering::Relaxed);
         if result.is_ok() {
             last_day = day;
         }

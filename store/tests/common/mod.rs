@@ -4,6 +4,7 @@
 
 use std::{path::Path, sync::Arc};
 
+pub use futures::executor::block_on as wait;
 use jiff::Timestamp;
 use overlap_audit::{Checkpoint, Closing, Entry, Logged, Outcome, SignedCheckpoint};
 use overlap_store::{DataKey, LogSettings, Search, Store, StoreError};
@@ -45,7 +46,7 @@ pub fn fill(store: &Store, entries: u128) {
             scope.spawn(move || {
                 for n in (thread..entries).step_by(8) {
                     let entry = entry(Uuid::from_u128(base | n));
-                    store.log().record(&entry, &closing(entry.id)).unwrap();
+                    wait(store.log().record(&entry, &closing(entry.id))).unwrap();
                 }
             });
         }

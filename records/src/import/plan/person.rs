@@ -54,10 +54,10 @@ impl Person {
         })
     }
 
-    pub(super) fn check(&self, order: DateOrder) -> Result<(), Fault> {
+    pub(super) fn born(&self) -> Option<&DateColumn> {
         match &self.birth {
-            Some(Birth::Date(dates)) => dates.check(order),
-            _ => Ok(()),
+            Some(Birth::Date(dates)) => Some(dates),
+            _ => None,
         }
     }
 
