@@ -31,7 +31,11 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, BadDigest> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| BadDigest)?;
+        // the decoder takes shorter text too
+        if text.len() != 2 * bytes.len() {
+            return Err(BadDigest);
+        }
+        faster_hex::hex_decode(text.as_bytes(), &mut bytes).map_err(|_| BadDigest)?;
         Ok(Self(bytes))
     }
 }
@@ -47,5 +51,25 @@ impl TryFrom<String> for Digest {
 
     fn try_from(text: String) -> Result<Self, BadDigest> {
         text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_and_nothing_else() {
+        let digits = "0123456789abcdef".repeat(4);
+        assert_eq!(digits.parse::<Digest>().unwrap().to_string(), digits);
+        for bad in [
+            &digits[2..],
+            &digits[1..],
+            "",
+            &format!("{digits}00"),
+            &format!("0x{}", &digits[2..]),
+        ] {
+            assert_eq!(bad.parse::<Digest>(), Err(BadDigest), "{bad}");
+        }
     }
 }

@@ -322,9 +322,8 @@ fn parse(bytes: &[u8], parses: bool) -> Result<Line, &'static str> {
             receipt: None,
             end: None,
         } => {
-            let mut bytes = [0; 32];
-            hex::decode_to_slice(key, &mut bytes).map_err(|_| "the key is not 64 hexadecimal digits")?;
-            let sealed = Sealed::seal(&PayloadKey::from_bytes(bytes), event.get().as_bytes())
+            let Digest(key) = key.parse().map_err(|_| "the key is not 64 hexadecimal digits")?;
+            let sealed = Sealed::seal(&PayloadKey::from_bytes(key), event.get().as_bytes())
                 .map_err(|_| "the event is too long")?;
             let event = match parses {
                 true => Some(Event::from_json(event.get().as_bytes()).map_err(|_| "the event cannot be read")?),

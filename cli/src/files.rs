@@ -44,6 +44,10 @@ impl<'a> NewFile<'a> {
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn write(&self) -> io::Result<()> {
         let mut file = OpenOptions::new()
             .write(true)
@@ -87,7 +91,9 @@ pub(crate) fn write_over(files: &[NewFile<'_>]) -> Result<()> {
         ));
     }
     for (file, path) in ready {
-        file.persist(path)
+        let placed = file.persist(path).map_err(io::Error::from);
+        placed
+            .and_then(|_| File::open(parent(path))?.sync_all())
             .with_context(|| format!("cannot replace {}", path.display()))?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -188,7 +189,7 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
     writeln!(out, "{} kept", grouped(found.len() as u64))
 }
 
-/// Writes one file per origin: all of them, or none.
+/// Writes one file per origin: all of them new or none, or each over its predecessor in one step.
 fn export(found: &[FoundShape], to: &Path, replace: bool) -> Result<Vec<FileShape>, Failure> {
     let mut by_origin: BTreeMap<Option<&str>, Vec<&FoundShape>> = BTreeMap::new();
     for one in found {
@@ -201,16 +202,20 @@ fn export(found: &[FoundShape], to: &Path, replace: bool) -> Result<Vec<FileShap
         let content = Zeroizing::new(content(&hits).map_err(Failure::internal)?);
         planned.push((path, origin, hits.len() as u64, content));
     }
+    if let Some((path, ..)) = planned.iter().find(|(path, ..)| !replace && path.exists()) {
+        return Err(Failure::usage(anyhow::anyhow!(
+            "{} exists already: give another directory, or --replace to write over an earlier export",
+            path.display()
+        )));
+    }
     let new: Vec<NewFile<'_>> = planned
         .iter()
         .map(|(path, _, _, content)| NewFile::secret(path.clone(), content))
         .collect();
     files::create_dir(to)
         .and_then(|()| match replace {
-            true => files::write_over(&new),
-            false => {
-                files::write_new(&new).context("give another directory, or --replace to write over an earlier export")
-            }
+            true => replace_all(to, &new),
+            false => files::write_new(&new),
         })
         .map_err(Failure::usage)?;
     let files = planned.iter().map(|(path, origin, hits, _)| FileShape {
@@ -219,6 +224,23 @@ fn export(found: &[FoundShape], to: &Path, replace: bool) -> Result<Vec<FileShap
         hits: *hits,
     });
     Ok(files.collect())
+}
+
+/// Writes over an earlier export. Files of it that this one has no successor for would stay, with hits that may be erased by now: they
+/// are named, and nothing is written.
+fn replace_all(to: &Path, files: &[NewFile<'_>]) -> anyhow::Result<()> {
+    let others = fs::read_dir(to).with_context(|| format!("cannot read {}", to.display()))?;
+    for other in others {
+        let other = other?.path();
+        let is_csv = other.extension().is_some_and(|extension| extension == "csv");
+        if is_csv && !files.iter().any(|file| file.path() == other) {
+            anyhow::bail!(
+                "{} is of no origin that has hits now: remove what is left of earlier exports",
+                other.display()
+            );
+        }
+    }
+    files::write_over(files)
 }
 
 /// A name out of letters, digits and hyphens, with a number where two origins would have the same.

@@ -359,7 +359,13 @@ fn entries_are_found_by_what_they_say() {
         list["entries"].as_array().unwrap().len()
     };
     assert_eq!(found(&["--peer", "kmar"]), 3);
-    assert_eq!(found(&["--peer", "iszw"]), 0);
+    assert_eq!(found(&["--peer", "spiffe://overlap.example/agency/iszw"]), 0);
+    // a name that is no peer's is a slip, not an answer
+    let slip = world.run("politie", "auditor", &["log", "list", "--peer", "iszw"]);
+    assert!(
+        slip.code == 2 && slip.stderr.contains("there is no peer of that name"),
+        "{slip:?}"
+    );
     assert_eq!(found(&["--outcome", "denied", "--purpose", "another"]), 1);
     assert_eq!(
         found(&["--person", "spiffe://politie.example/user/analyst", "--case", "2026-1"]),

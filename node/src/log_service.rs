@@ -40,14 +40,19 @@ const QUEUE: usize = 4;
 pub(crate) async fn list(node: &Arc<Node>, wish: ListEntries) -> Result<pb::ListEntriesResponse, NodeError> {
     let after = wish.after.map(|place| parse_place(&place)).transpose()?;
     let peer_id = |peer: String| match node.config.peers.iter().find(|known| known.name == peer) {
-        Some(known) => known.id.clone(),
-        None => peer,
+        Some(known) => Ok(known.id.clone()),
+        // the log may have entries with agencies that are peers no longer
+        None if peer.starts_with("spiffe://") => Ok(peer),
+        None => Err(NodeError::refused(
+            Reason::NotFound,
+            "there is no peer of that name: see `overlap status`, or give the agency's id (spiffe://...)",
+        )),
     };
     let search = Search {
         from: wish.from,
         until: wish.until,
         transaction: wish.transaction,
-        peer: wish.peer.map(peer_id),
+        peer: wish.peer.map(peer_id).transpose()?,
         person: wish.person,
         purpose: wish.purpose,
         case_reference: wish.case_reference,

@@ -201,7 +201,14 @@ pub(crate) async fn record(
     detail: Option<String>,
 ) -> Result<(), NodeError> {
     let closing = closing(entry.id, outcome, Finding::default(), detail);
-    let recorded = node.store.log().record(&entry, &closing).await;
+    let running = Arc::clone(node);
+    // in a task of its own: a caller that hangs up takes no entry with it
+    let recording = node
+        .queries
+        .spawn(async move { running.store.log().record(&entry, &closing).await });
+    let recorded = recording
+        .await
+        .map_err(|_| NodeError::Broken("an entry's task panicked"))?;
     recorded.map_err(|error| failed(node, error))
 }
 
@@ -210,7 +217,7 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
     if opened.is_err() && permit.entry().side == Side::Asker {
         let (store, id) = (Arc::clone(&node.store), permit.entry().id);
         // what would open the commitment of a query that is not asked; if this fails, the next start does it
-        let _ = blocking(move || store.log().drop_input(id)).await?;
+        let _ = blocking(move || store.log().drop_input(id)).await;
     }
     match opened {
         Ok(()) => Ok(Opened { permit }),

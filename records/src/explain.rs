@@ -141,27 +141,25 @@ impl Story {
     /// Names in ASCII letters, and then what stays of them.
     fn person(&mut self, canonical: &str) {
         let text = self.text.clone();
-        let mut fields = text.split('|');
-        let names = match text.matches('|').count() {
-            0 | 1 => vec![fields.next().unwrap_or_default()],
-            _ => fields.by_ref().take(2).collect(),
-        };
+        if *text == canonical {
+            return;
+        }
+        // two fields are a whole name and a birth date
+        let names = if text.matches('|').count() == 1 { 1 } else { 2 };
         let mut written = Zeroizing::new(String::new());
-        for name in names {
-            for token in tokens(name)
-                .unwrap_or_default()
-                .iter()
-                .filter(|token| !token.is_empty())
-            {
+        for name in text.split('|').take(names) {
+            for token in tokens(name).unwrap_or_default() {
                 if !written.is_empty() {
                     written.push(' ');
                 }
-                written.push_str(token);
+                written.push_str(&token);
             }
         }
         let own = canonical.split('|').take(2);
         let kept = Zeroizing::new(own.filter(|name| !name.is_empty()).collect::<Vec<_>>().join(" "));
-        self.changed("names in small ASCII letters, apart", &written);
+        if !written.is_empty() {
+            self.changed("names in small ASCII letters, apart", &written);
+        }
         let mut sorted: Vec<&str> = written.split(' ').collect();
         let mut left: Vec<&str> = kept.split(' ').collect();
         sorted.sort_unstable();

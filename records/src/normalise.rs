@@ -27,7 +27,7 @@ use crate::person::{ARTICLES, FIRST_HALVES, PARTICLES, SECOND_HALVES, STREET_WOR
 
 pub(crate) use address::{address, address_line};
 pub(crate) use bsn::bsn;
-pub(crate) use cell::{cell, is_formula, is_hidden, visible};
+pub(crate) use cell::{cell, is_formula, is_hidden, unquoted, visible};
 pub(crate) use company::company;
 pub(crate) use device::{imei, imsi};
 pub(crate) use document::document;

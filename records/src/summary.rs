@@ -40,11 +40,11 @@ pub struct Summary {
 pub struct Warning {
     /// What it is.
     pub code: WarningKind,
-    /// The column's name; empty where the whole file is meant.
+    /// The column's name, or for [`WarningKind::Encoding`] the file's.
     pub column: String,
-    /// How many cells.
+    /// How many cells; 0 where it is about a file.
     pub cells: u64,
-    /// The row of the first.
+    /// The row of the first; 0 where it is about a file.
     pub first_row: u64,
 }
 
@@ -60,7 +60,7 @@ pub enum WarningKind {
     Formulas,
     /// Dates that fit both orders, in a column where a few fit only the other one.
     Dates,
-    /// Text of the whole file that may have been read in the wrong encoding; no column.
+    /// A file that may have been read in the wrong encoding.
     Encoding,
 }
 
@@ -84,8 +84,9 @@ impl fmt::Display for Warning {
                 "fit both orders of day and month, while others in the column fit only the other order: set `mixed_dates = \"reject\"` unless you are sure"
             }
             WarningKind::Encoding => {
-                return f.write_str(
-                    "the file is valid UTF-8 and was read in another encoding, as the mapping says: remove `encoding` from the mapping if letters look wrong",
+                return write!(
+                    f,
+                    "{column} begins as UTF-8 and was read in another encoding, as the mapping says: remove `encoding` from it if letters look wrong"
                 );
             }
         };
@@ -146,7 +147,8 @@ impl Summary {
             None => format.to_string(),
         });
         if encoding.is_some_and(|(_, choice)| choice == Choice::Doubtful) {
-            self.warn(WarningKind::Encoding, "", 0);
+            let file = self.file.clone();
+            self.warn_of(WarningKind::Encoding, &file, 0, 0);
         }
     }
 

@@ -176,9 +176,15 @@ fn or_only_what_can_be_read_in_one_way_is_taken() {
 #[test]
 fn references_are_no_formulas() {
     let mapping = format!("[record]\nreference = \"id\"\n{PHONE}");
-    let rows = read(&mapping, "id;phone\n=1+2;0612345678\n-1;0612345678\n").unwrap();
+    let rows = read(
+        &mapping,
+        "id;phone\n=1+2;0612345678\n-1;0612345678\n=\"007\";=\"0612345678\"\n",
+    )
+    .unwrap();
     assert_eq!(rejects(&rows), [(2, "id", "formula")]);
-    assert_eq!(rows.iter().filter(|row| row.record.is_some()).count(), 1);
+    let records: Vec<_> = rows.iter().filter_map(|row| row.record.as_ref()).collect();
+    assert_eq!(records[1].reference, "007");
+    assert_eq!(records[0].identifiers, records[1].identifiers);
 }
 
 #[test]
@@ -197,7 +203,7 @@ fn an_encoding_against_the_bytes_is_told() {
         assert!(
             warnings
                 .iter()
-                .all(|warning| warning.to_string().starts_with("the file is valid UTF-8"))
+                .all(|warning| warning.to_string().starts_with("a.csv begins as UTF-8"))
         );
     }
 }

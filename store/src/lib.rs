@@ -1,6 +1,7 @@
 //! What a node keeps, in RocksDB: datasets and the log.
 //!
-//! Values that say something are sealed with AES-256-GCM, and keys that would are HMACs; ids, indexes and marks stay plain. The API is synchronous: call it from a blocking thread.
+//! Values that say something are sealed with AES-256-GCM, and keys that would are HMACs; ids, indexes and marks stay plain. The API is synchronous: call it from a blocking thread. Appends
+//! to the log alone are awaited; the first of a day syncs a key before it waits.
 //! Every write that an answer depends on is synced before it returns.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -31,7 +32,9 @@ use std::{
 
 use jiff::{Timestamp, civil::Date};
 use overlap_records::Profile;
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBRecoveryMode, Options, WriteOptions};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options, WriteOptions,
+};
 
 use dataset::Version;
 use keys::{Cf, SCHEMA_VERSION};
@@ -235,7 +238,11 @@ fn column_families() -> Vec<ColumnFamilyDescriptor> {
         .into_iter()
         .map(|cf| {
             let mut options = Options::default();
-            options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+            // sealed values do not shrink; what entries are found by has no values
+            options.set_compression_type(match cf {
+                Cf::LogIndex => DBCompressionType::Lz4,
+                _ => DBCompressionType::None,
+            });
             options.set_write_buffer_size(WRITE_BUFFER);
             options.set_max_write_buffer_number(2);
             let mut blocks = BlockBasedOptions::default();

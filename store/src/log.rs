@@ -9,7 +9,10 @@ mod search;
 mod upkeep;
 mod writer;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use overlap_audit::{Closing, Digest, Entry, Event, EventRef, Logged, Side, SigningKey, VerifyingKey};
 use rocksdb::IteratorMode;
@@ -37,6 +40,7 @@ pub struct Log {
     signing: Arc<SigningKey>,
     key: VerifyingKey,
     hands_on: bool,
+    failing: AtomicBool,
     inner: Arc<Inner>,
 }
 
@@ -85,6 +89,7 @@ impl Log {
             signing,
             key,
             hands_on: settings.hands_on,
+            failing: AtomicBool::new(false),
             inner,
         })
     }
@@ -117,9 +122,17 @@ impl Log {
         Ok(newest.map_or(0, |row| row.day))
     }
 
-    /// Whether the last append could not be written. RocksDB takes no writes after such a fault until it is opened again.
+    /// Whether an append could not be written since the store was opened. RocksDB takes no writes after such a fault.
     pub fn is_failing(&self) -> bool {
-        self.writer.is_failing()
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    fn noted(&self, ended: Result<(), StoreError>) -> Result<(), StoreError> {
+        use StoreError as E;
+        if let Err(E::Rocks(_) | E::Crypto | E::LogStopped | E::Damaged(_) | E::Tree(_) | E::Checkpoint(_)) = ended {
+            self.failing.store(true, Ordering::Relaxed);
+        }
+        ended
     }
 
     /// Events in the log.
@@ -133,8 +146,10 @@ impl Log {
     /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub async fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
         loop {
-            if let Some(ended) = in_turn(self.try_open_entry(entry, quota).await) {
-                return ended;
+            match self.try_open_entry(entry, quota).await {
+                // a later day's event came in between, and days never go back along the log: sealed and appended again
+                Err(StoreError::DayPassed) => {}
+                ended => return self.noted(ended),
             }
         }
     }
@@ -172,8 +187,10 @@ impl Log {
     /// [`StoreError::NoSuchEntry`] unless the entry is open; [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub async fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
         loop {
-            if let Some(ended) = in_turn(self.try_close_entry(closing, owed_by).await) {
-                return ended;
+            match self.try_close_entry(closing, owed_by).await {
+                // a later day's event came in between, and days never go back along the log: sealed and appended again
+                Err(StoreError::DayPassed) => {}
+                ended => return self.noted(ended),
             }
         }
     }
@@ -212,8 +229,10 @@ impl Log {
     /// [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub async fn record(&self, entry: &Entry, closing: &Closing) -> Result<(), StoreError> {
         loop {
-            if let Some(ended) = in_turn(self.try_record(entry, closing).await) {
-                return ended;
+            match self.try_record(entry, closing).await {
+                // a later day's event came in between, and days never go back along the log: sealed and appended again
+                Err(StoreError::DayPassed) => {}
+                ended => return self.noted(ended),
             }
         }
     }
@@ -341,12 +360,6 @@ impl Log {
             .map_err(|_| StoreError::Damaged("a log event does not open"))?;
         Ok(Some(Event::from_json(&plain)?))
     }
-}
-
-/// How an append ended; none where a later day's event came in between, since days never go back along the log: it is sealed and
-/// appended again.
-fn in_turn(appended: Result<(), StoreError>) -> Option<Result<(), StoreError>> {
-    (!matches!(appended, Err(StoreError::DayPassed))).then_some(appended)
 }
 
 /// How an entry is found from its begin on.

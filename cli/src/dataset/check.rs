@@ -130,6 +130,11 @@ fn print(out: &mut dyn Write, check: &CheckShape) -> io::Result<()> {
             ]);
         }
         writeln!(out, "{rejects}")?;
+        writeln!(
+            out,
+            "rows that make no record: {}; of the others what is right is taken, and of a bad birth date what may be",
+            grouped(summary.rows - summary.records)
+        )?;
     }
     match check.importable {
         true => writeln!(out, "an import would succeed"),

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     peer: Option<String>,
     /// Only asked by this person: a SPIFFE URI
-    #[arg(long)]
+    #[arg(long, value_name = "URI", value_parser = parse_person)]
     person: Option<String>,
     /// Only for this purpose
     #[arg(long)]
@@ -66,6 +66,13 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     text.parse::<Timestamp>()
         .or_else(|_| in_utc())
         .map_err(|_| "must be a date or a time, such as 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())
+}
+
+fn parse_person(text: &str) -> Result<String, String> {
+    match text.starts_with("spiffe://") {
+        true => Ok(text.to_owned()),
+        false => Err("must be a SPIFFE URI, such as spiffe://politie.example/user/analyst".to_owned()),
+    }
 }
 
 pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
@@ -102,6 +109,9 @@ pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
     let next = (!request.after.is_empty()).then(|| hex::encode(&request.after));
     let shape = serde_json::json!({ "entries": entries, "next": next });
     output.print(&shape, |out| {
+        if entries.is_empty() {
+            return writeln!(out, "no entry fits");
+        }
         writeln!(out, "{}", entries_table(&entries))?;
         match &next {
             Some(next) => writeln!(out, "there is more; read on with --after {next}"),

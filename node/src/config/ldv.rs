@@ -33,7 +33,13 @@ impl Raw {
         let endpoint: Uri = self.endpoint.parse().map_err(|_| ("ldv.endpoint", "must be a URL"))?;
         let is_here = matches!(endpoint.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
         match endpoint.scheme_str() {
-            Some("http") if is_here => {}
+            Some("http") if is_here && self.ca.is_none() => {}
+            Some("http") if is_here => {
+                return Err((
+                    "ldv.ca",
+                    "must be left out with an http endpoint, which has no certificate",
+                ));
+            }
             Some("https") if self.ca.is_some() => {}
             Some("https") => return Err(("ldv.ca", "must be given with an https endpoint")),
             _ => return Err(("ldv.endpoint", "must be an https URL, or http on this machine")),

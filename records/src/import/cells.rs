@@ -81,6 +81,11 @@ impl<'a> Cells<'a> {
 
     /// The cell without the blanks around it; empty if there is no such cell.
     pub(crate) fn get(&self, index: usize) -> &'a str {
+        self.get_whole(index).trim()
+    }
+
+    /// The cell as it stands.
+    fn get_whole(&self, index: usize) -> &'a str {
         let start = index
             .checked_sub(1)
             .and_then(|before| self.ends.get(before))
@@ -90,7 +95,6 @@ impl<'a> Cells<'a> {
             .get(index)
             .and_then(|end| self.text.get(start..*end))
             .unwrap_or_default()
-            .trim()
     }
 
     pub(crate) fn mark(&self, index: usize) -> Mark {
@@ -99,6 +103,11 @@ impl<'a> Cells<'a> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a str> + '_ {
         (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// All cells as they stand.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = &'a str> + '_ {
+        (0..self.len()).map(|index| self.get_whole(index))
     }
 
     /// Delimiters and blanks alone, as spreadsheets leave them under a table.

@@ -18,7 +18,7 @@ pub(crate) struct DateColumn {
     either: Seen,
 }
 
-/// Dates that fit one order alone.
+/// Dates of one sort.
 #[derive(Default)]
 struct Seen {
     dates: u64,

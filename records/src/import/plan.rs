@@ -16,7 +16,7 @@ use crate::date::parse_date;
 use crate::identifier::{Hints, Identifier};
 use crate::kind::{Kind, Platform, Role, Visibility};
 use crate::mapping::{Country, Mapping, MixedDates, Source};
-use crate::normalise::{AddressParts, is_formula};
+use crate::normalise::{AddressParts, is_formula, unquoted};
 use crate::record::{Record, RecordError};
 use crate::region::Region;
 use crate::rejection::Rejection;
@@ -385,7 +385,7 @@ impl<'a> Draft<'a> {
 
     fn unless(&mut self, column: &Column, bad: Option<Rejection>) -> Option<&'a str> {
         match bad {
-            None => Some(self.cells.get(column.index)),
+            None => Some(unquoted(self.cells.get(column.index))),
             Some(reason) => {
                 // one cell may serve two identifiers
                 let is_known = |reject: &Reject| reject.column == column.name && reject.reason == reason;

@@ -18,7 +18,7 @@ const DELIMITERS: [u8; 4] = [b';', b',', b'\t', b'|'];
 pub(crate) struct Rows<R> {
     source: Source<R>,
     csv: csv_core::Reader,
-    delimiter: char,
+    delimiter: u8,
     input: Zeroizing<Vec<u8>>,
     input_at: usize,
     input_len: usize,
@@ -51,6 +51,7 @@ impl Quotes {
     fn next(self, byte: u8, delimiter: u8) -> Self {
         let is_end = byte == delimiter || matches!(byte, b'\r' | b'\n');
         match (self, byte) {
+            (Self::Closing { .. }, b' ') => self,
             (Self::Torn, _) => Self::Torn,
             (Self::Quoted { lines }, b'"') => Self::Closing { lines },
             (Self::Quoted { lines }, _) => Self::Quoted {
@@ -74,7 +75,7 @@ impl<R: Read> Rows<R> {
         let mut rows = Self {
             source,
             csv: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
-            delimiter: char::from(delimiter),
+            delimiter,
             input: Zeroizing::new(vec![0; CHUNK]),
             input_at: 0,
             input_len: 0,
@@ -115,13 +116,11 @@ impl<R: Read> Rows<R> {
     /// Moves on and counts lines, ended by LF, CR LF or CR; true if there was a NUL among the bytes.
     fn consume(&mut self, count: usize) -> bool {
         let mut has_nul = false;
-        // candidates are all ASCII
-        let delimiter = u8::try_from(self.delimiter).unwrap_or_default();
         for byte in self.input.iter().skip(self.input_at).take(count) {
             has_nul |= *byte == 0;
             self.line += u64::from(*byte == b'\r' || (*byte == b'\n' && !self.after_cr));
             self.after_cr = *byte == b'\r';
-            self.quotes = self.quotes.next(*byte, delimiter);
+            self.quotes = self.quotes.next(*byte, self.delimiter);
         }
         self.input_at += count;
         has_nul
@@ -177,8 +176,9 @@ impl<R: Read + Send> RowSource for Rows<R> {
             ends,
             marks: &[],
         };
-        let holds_rows = |(index, cell)| holds_rows(cell, self.delimiter, index, fields);
-        if self.quotes == Quotes::Torn || text.contains('\n') && cells.iter().enumerate().any(holds_rows) {
+        let delimiter = char::from(self.delimiter);
+        let holds_rows = |(index, cell)| holds_rows(cell, delimiter, index, fields);
+        if self.quotes == Quotes::Torn || text.contains('\n') && cells.whole().enumerate().any(holds_rows) {
             return Err(Fault::OpenQuote { row });
         }
         Ok(Some(cells))
@@ -204,12 +204,9 @@ fn holds_rows(cell: &str, delimiter: char, column: usize, width: usize) -> bool 
     let Some((last, between)) = rest.split_last() else {
         return false;
     };
-    // free text has a delimiter or two in the same places by chance, and lists of pairs have one in every line
-    width > 2
-        && rest.len() * others > 2
-        && *first == others - column
-        && *last == column
-        && between.iter().all(|line| *line == others)
+    // with few columns, free text has a delimiter or two in the same places by chance
+    let is_telling = width > 4 || (width > 2 && !between.is_empty());
+    is_telling && *first == others - column && *last == column && between.iter().all(|line| *line == others)
 }
 
 /// The delimiter of a first line `sep=;`, which Excel writes and reads.

@@ -75,13 +75,20 @@ fn is_number(kind: Kind) -> bool {
     }
 }
 
+/// `="0612345678"`, which is how exports keep a spreadsheet from making a number of text, is that text.
+pub(crate) fn unquoted(text: &str) -> &str {
+    let inner = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).unwrap_or(text)
+}
+
 /// `=` begins a formula always; `+`, `-` and `@` begin values too, but none with a call or a reference to a sheet.
 pub(crate) fn is_formula(text: &str) -> bool {
     let mut characters = text.chars();
     match characters.next() {
         Some('=') => true,
         Some('+' | '-' | '@') => {
-            characters.next().is_some_and(|c| c.is_ascii_alphabetic()) && text.contains(['(', '!'])
+            let is_call = characters.next().is_some_and(|c| c.is_ascii_alphabetic()) && text.contains('(');
+            is_call || text.contains('!')
         }
         _ => false,
     }

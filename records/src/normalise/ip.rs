@@ -9,8 +9,8 @@ use crate::rejection::Rejection;
 
 /// `192.0.002.010` -> `192.0.2.10`; `[2001:DB8::1]:443` -> `2001:db8::1`, in the form of RFC 5952.
 ///
-/// An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address. Private addresses (RFC 1918, 6598, 4193) are kept: they
-/// name a machine within one network, and the profile's limit for common items drops those that everyone has.
+/// An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address. Private addresses (RFC 1918, 6598, 4193) are kept,
+/// though they name a machine only together with its network: a hit on one says little.
 ///
 /// # Errors
 ///

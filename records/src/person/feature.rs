@@ -166,13 +166,13 @@ impl Feature {
         let born = person.birth;
         match self {
             Self::Given => given(),
-            Self::GivenSound => known(root_sound(&given()?)),
+            Self::GivenSound => heard(root_sound(&given()?)),
             Self::GivenHead => known(head(&root_sound(&given()?))),
             Self::GivenTail => known(tail(&root_sound(&given()?))),
             Self::GivenThree => start(&given()?, 3),
             Self::GivenInitial => start(&given()?, 1),
             Self::Family => family(),
-            Self::FamilySound => known(root_sound(&family()?)),
+            Self::FamilySound => heard(root_sound(&family()?)),
             Self::FamilyHead => known(head(&root_sound(&family()?))),
             Self::FamilyTail => known(tail(&root_sound(&family()?))),
             Self::FamilyThree => start(&family()?, 3),
@@ -227,6 +227,10 @@ fn names(person: &Person<'_>) -> Option<Zeroizing<String>> {
 fn known(text: String) -> Option<Zeroizing<String>> {
     let text = Zeroizing::new(text);
     (!text.is_empty()).then_some(text)
+}
+
+fn heard(sound: Zeroizing<String>) -> Option<Zeroizing<String>> {
+    (!sound.is_empty()).then_some(sound)
 }
 
 /// The first letters of a name, or all of a shorter one.

@@ -21,7 +21,7 @@ pub(crate) const FIRST_HALVES: &[&str] = &[
     "abd", "abdal", "abdel", "abdoul", "abdul", "abder", "abdur", "abo", "abou", "abu",
 ];
 
-/// Second halves: `Salah al-Din` is `salahdin`.
+/// Second halves behind an article, which some are written to: `Salah al-Din` and `Salah Eddine` are one name.
 pub(crate) const SECOND_HALVES: &[&str] = &["deen", "din", "dine", "eddin", "eddine", "uddin"];
 
 /// The Arabic article, as it is written before each letter.
@@ -55,18 +55,27 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Halves are joined. Particles are dropped all together, and only where two other names remain: `Lê Văn Đức` keeps all three.
+    /// Halves of Arabic names are joined, and particles dropped all together: each only where two other names remain, so that
+    /// `Lê Văn Đức` keeps all three and `Abdul Rahman` both.
     pub(crate) fn new(given: Tokens, family: Tokens) -> Result<Self, Rejection> {
-        let (mut given, mut family) = (without_gaps(given), without_gaps(family));
-        let mut all = given.iter().chain(&family);
-        if all.any(|token| UNKNOWN_NAMES.contains(&token.as_str())) {
+        let border = given.len();
+        let mut names = joined(given.into_iter().chain(family).collect());
+        if names.iter().any(|name| name.is_unknown) {
             return Err(Rejection::Placeholder);
         }
-        let others = given.iter().chain(&family).filter(|token| !is_particle(token)).count();
-        if others >= 2 {
-            given.retain(|token| !is_particle(token));
-            family.retain(|token| !is_particle(token));
+        if others(&names) >= 2 {
+            names.retain(|name| !is_particle(&name.text));
         }
+        let mut first_of_family = names.partition_point(|name| name.first < border);
+        let spans_border = names
+            .last()
+            .is_some_and(|name| name.first < border && name.last >= border);
+        if spans_border && names.len() > 1 {
+            // the family keeps a name: `Mohammed Salah` | `al-Din` is `mohammed` | `salahdin`
+            first_of_family = names.len() - 1;
+        }
+        let mut given: Tokens = names.into_iter().map(|name| name.text).collect();
+        let family = given.split_off(first_of_family);
         Ok(Self { given, family })
     }
 
@@ -78,39 +87,78 @@ impl Names {
         if let Some((family, given)) = text.split_once(',') {
             return Self::new(tokens(given)?, tokens(family)?);
         }
-        let mut given = without_gaps(tokens(text)?);
-        let last = given.len().saturating_sub(1);
-        let particle = given
+        let mut given = tokens(text)?;
+        let names = joined(given.clone());
+        let last = names.len().saturating_sub(1);
+        let particle = names
             .iter()
             .enumerate()
-            .position(|(index, token)| 0 < index && index < last && is_particle(token));
-        let family = given.split_off(particle.unwrap_or(last));
+            .position(|(index, name)| 0 < index && index < last && is_particle(&name.text));
+        let border = names.get(particle.unwrap_or(last)).map_or(0, |name| name.first);
+        let family = given.split_off(border);
         Self::new(given, family)
     }
 }
 
-/// Names of two halves as one.
-fn without_gaps(tokens: Tokens) -> Tokens {
-    let mut names = Tokens::new();
+/// A name of one token or more.
+struct Name {
+    text: Zeroizing<String>,
+    /// The places of its first and its last token.
+    first: usize,
+    last: usize,
+    /// Whether one of them says that there is no name.
+    is_unknown: bool,
+}
+
+/// Names of two halves as one, where two names remain; else one name for each token.
+fn joined(tokens: Tokens) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
     let mut is_open = false;
-    for token in tokens {
+    for (place, token) in tokens.iter().enumerate() {
         let word = token.as_str();
         if is_open && ARTICLES.contains(&word) {
             continue;
         }
-        let is_second = SECOND_HALVES.contains(&word);
-        if is_second {
-            while names.len() > 1 && names.last().is_some_and(|name| ARTICLES.contains(&name.as_str())) {
-                names.pop();
-            }
+        let is_article = |name: &Name| ARTICLES.contains(&name.text.as_str());
+        // an article has to stand before, or to be part of it: a family may be called Din
+        let is_second = SECOND_HALVES.contains(&word)
+            && (word.starts_with(['e', 'u']) || names.last().is_some_and(is_article) && names.len() > 1);
+        while is_second && names.len() > 1 && names.last().is_some_and(is_article) {
+            names.pop();
         }
+        let is_unknown = UNKNOWN_NAMES.contains(&word);
         match names.last_mut() {
-            Some(name) if is_open || is_second => name.push_str(word),
-            _ => names.push(token),
+            Some(name) if is_open || is_second => {
+                name.text.push_str(word);
+                name.last = place;
+                name.is_unknown |= is_unknown;
+            }
+            _ => names.push(Name {
+                text: token.clone(),
+                first: place,
+                last: place,
+                is_unknown,
+            }),
         }
-        is_open = names.last().is_some_and(|name| FIRST_HALVES.contains(&name.as_str()));
+        is_open = names
+            .last()
+            .is_some_and(|name| FIRST_HALVES.contains(&name.text.as_str()));
     }
-    names
+    if others(&names) >= 2 {
+        return names;
+    }
+    let apart = tokens.into_iter().enumerate().map(|(place, text)| Name {
+        is_unknown: UNKNOWN_NAMES.contains(&text.as_str()),
+        text,
+        first: place,
+        last: place,
+    });
+    apart.collect()
+}
+
+/// How many names there are but particles.
+fn others(names: &[Name]) -> usize {
+    names.iter().filter(|name| !is_particle(&name.text)).count()
 }
 
 fn is_particle(token: &Zeroizing<String>) -> bool {

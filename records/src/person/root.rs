@@ -1,8 +1,10 @@
 //! Names that stand for each other: short forms, one name in several languages, and West African names as French, English and
 //! Portuguese write them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
+
+use zeroize::Zeroizing;
 
 use super::sound::sound;
 
@@ -43,7 +45,7 @@ pub(crate) const NAMESAKES: &[&str] = &[
     "vladimir volodymyr vladimirs wladimir",
     "dmitry dmytro dimitri dmitrii dymitr dima",
     "sergey serhii sergei serhiy sergiu",
-    "eugene yevhen evgeny yevgeny evgenii evgeni yevgeni yevheniy eugen",
+    "eugene yevhen yevgen ievgen ievhen evgen evgeny yevgeny evgenii evgeni yevgeni yevheniy eugen",
     "mohammed mhmd muhammad mehmet mohamed",
     "elizabeth elisabeth liz lizzie betty beth bess els elsje eliza jelizaveta yelyzaveta",
     "catharina katherine catherine kate kathy katie kaat trijntje katarzyna kateryna ekaterina katja",
@@ -107,52 +109,75 @@ pub(crate) const NAMESAKES: &[&str] = &[
 ];
 
 struct Roots {
-    /// The place of a name's line.
-    by_name: HashMap<&'static str, usize>,
-    /// The same by the name's sound; none where names of two lines sound alike.
-    by_sound: HashMap<String, Option<usize>>,
-    /// What the first name of each line sounds like.
-    sounds: Vec<String>,
+    /// What the first name of a name's line sounds like.
+    by_name: HashMap<&'static str, &'static str>,
+    /// The same by the name's own sound, where that tells it from the names of other lines.
+    by_sound: HashMap<&'static str, &'static str>,
 }
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| {
-    let mut roots = Roots {
-        by_name: HashMap::new(),
-        by_sound: HashMap::new(),
-        sounds: Vec::with_capacity(NAMESAKES.len()),
-    };
-    for (line, names) in NAMESAKES.iter().enumerate() {
-        for (index, name) in names.split(' ').enumerate() {
-            let sound = sound(name);
-            if index == 0 {
-                roots.sounds.push(sound.clone());
+    let leaked = |name: &str| -> &'static str { sound(name).to_string().leak() };
+    let (mut by_name, mut by_sound) = (HashMap::new(), HashMap::<_, BTreeSet<_>>::new());
+    for names in NAMESAKES {
+        let root = names.split(' ').next().map(leaked).unwrap_or_default();
+        for name in names.split(' ') {
+            by_name.entry(name).or_insert(root);
+            let own = leaked(name);
+            if consonants(own) >= TELLING {
+                by_sound.entry(own).or_default().insert(root);
             }
-            roots.by_name.entry(name).or_insert(line);
-            roots
-                .by_sound
-                .entry(sound)
-                .and_modify(|known| *known = known.filter(|known| *known == line))
-                .or_insert(Some(line));
         }
     }
-    roots
+    let telling = by_sound.into_iter().filter(|(_, roots)| roots.len() == 1);
+    let telling = telling.filter_map(|(own, roots)| Some((own, roots.into_iter().next()?)));
+    Roots {
+        by_name,
+        by_sound: telling.collect(),
+    }
 });
 
-/// Shortest sound that tells one name from another.
-const TELLING: usize = 3;
+/// Fewest consonants that tell one name from another.
+const TELLING: usize = 4;
+
+fn consonants(sound: &str) -> usize {
+    sound.trim_start_matches('a').len()
+}
 
 /// A name as it sounds, or, where another stands for it, as that one does. A spelling that is in no list counts as the listed one that it
-/// sounds like.
-pub(crate) fn root_sound(name: &str) -> String {
-    let line = ROOTS.by_name.get(name).copied();
-    let own = sound(name);
-    let line = line.or_else(|| {
-        ROOTS
-            .by_sound
-            .get(&own)
-            .copied()
-            .flatten()
-            .filter(|_| own.len() >= TELLING)
-    });
-    line.and_then(|line| ROOTS.sounds.get(line).cloned()).unwrap_or(own)
+/// sounds like. An article that was written to a name (`Elamrani`, `Abdulrahman`) counts no more than one that was not (`El Amrani`).
+pub(crate) fn root_sound(name: &str) -> Zeroizing<String> {
+    let listed = |root: &&str| Zeroizing::new((*root).to_owned());
+    if let Some(root) = ROOTS.by_name.get(name) {
+        return listed(root);
+    }
+    let own = match name.strip_prefix("abd") {
+        // apart, since dj and dh are one sound each
+        Some(rest) => Zeroizing::new([sound("abd").as_str(), sound(behind_abd(rest)).as_str()].concat()),
+        None => sound(behind_article(name)),
+    };
+    ROOTS.by_sound.get(own.as_str()).map(listed).unwrap_or(own)
+}
+
+/// Shortest name that is taken to stand behind an article, in letters.
+const BEHIND_ARTICLE: usize = 5;
+
+/// A name without the article that was written to it.
+fn behind_article(name: &str) -> &str {
+    let rest = ["al", "el", "il", "ul"]
+        .iter()
+        .find_map(|article| name.strip_prefix(article));
+    rest.filter(|rest| rest.len() >= BEHIND_ARTICLE).unwrap_or(name)
+}
+
+/// What `Abd` goes on with, without the article: `ulrahman`, `urrahman` and `rahman` are one.
+fn behind_abd(rest: &str) -> &str {
+    let open = rest.trim_start_matches(['a', 'e', 'i', 'o', 'u']);
+    if open.len() == rest.len() {
+        return rest;
+    }
+    // the article's l, or the letter that it takes from the name behind it
+    let doubled = open.chars().next().filter(|first| open.chars().nth(1) == Some(*first));
+    open.strip_prefix('l')
+        .or_else(|| open.strip_prefix(doubled?))
+        .unwrap_or(rest)
 }

@@ -44,12 +44,12 @@ pub(crate) const SOUNDS: &[(&str, &str)] = &[
 /// Letters at the start of a name that stand for others there: French `Ouattara`, Greek `Mpampis`, `Ntinos`.
 pub(crate) const STARTS: &[(&str, &str)] = &[("oua", "wa"), ("oue", "we"), ("oui", "wi"), ("mp", "b"), ("nt", "d")];
 
-/// Shortest name that can stand behind an article.
-const BEHIND_ARTICLE: usize = 4;
-
 /// The skeleton of a lower-case ASCII name.
-pub(crate) fn sound(name: &str) -> String {
-    let (start, rest) = start(name);
+pub(crate) fn sound(name: &str) -> Zeroizing<String> {
+    let found = STARTS
+        .iter()
+        .find_map(|(letters, other)| Some((*other, name.strip_prefix(letters)?)));
+    let (start, rest) = found.unwrap_or(("", name));
     let rest = match rest.strip_suffix('h') {
         // Sarah, Jalloh
         Some(open) if open.ends_with(is_vowel) => open,
@@ -58,35 +58,13 @@ pub(crate) fn sound(name: &str) -> String {
     skeleton(&Zeroizing::new([start, rest].concat()))
 }
 
-/// How a name begins, and what follows: an article that was written to the name (`Elamrani`) counts no more than one that was not
-/// (`El Amrani`), and neither does the one in `Abdulrahman`.
-fn start(name: &str) -> (&str, &str) {
-    if let Some(rest) = name.strip_prefix("abd").and_then(behind_article) {
-        return ("abd", rest);
-    }
-    if let Some(rest) = behind_article(name).map(|rest| rest.trim_start_matches('l'))
-        && rest.len() >= BEHIND_ARTICLE
-    {
-        return ("", rest);
-    }
-    let found = STARTS
-        .iter()
-        .find_map(|(letters, other)| Some((*other, name.strip_prefix(letters)?)));
-    found.unwrap_or(("", name))
-}
-
-/// What stands behind vowels and an `l`.
-fn behind_article(name: &str) -> Option<&str> {
-    let rest = name.trim_start_matches(is_vowel);
-    rest.strip_prefix('l').filter(|_| rest.len() < name.len())
-}
-
 fn is_vowel(c: char) -> bool {
     matches!(c, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'j')
 }
 
-fn skeleton(name: &str) -> String {
-    let mut folded = String::with_capacity(name.len());
+fn skeleton(name: &str) -> Zeroizing<String> {
+    // x becomes two letters
+    let mut folded = Zeroizing::new(String::with_capacity(2 * name.len()));
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
         let found = SOUNDS.iter().find(|(letters, _)| rest.starts_with(letters));

@@ -67,7 +67,7 @@ const WORDS: &[(Meaning, &[&str])] = &[
     (Meaning::Family, &["achternaam", "familienaam", "geslachtsnaam", "surname", "lastname", "family", "nachname", "familienname", "nomdefamille"]),
     (Meaning::Sex, &["geslacht", "=sex", "gender", "geschlecht", "=sexe"]),
     (Meaning::Postcode, &["postcode", "zipcode", "=zip", "postalcode", "=plz", "==pc", "postleitzahl", "codepostal"]),
-    (Meaning::HouseNumber, &["huisnummer", "huisnr", "housenumber", "=houseno", "hausnummer", "=hausnr", "numerodevoie"]),
+    (Meaning::HouseNumber, &["huisnummer", "=huisnr", "==huisnr", "housenumber", "=houseno", "hausnummer", "=hausnr", "numerodevoie"]),
     (Meaning::Addition, &["toevoeging", "addition", "hausnummerzusatz"]),
     (Meaning::Street, &["straat", "street", "strasse", "=rue"]),
     (Meaning::Place, &["woonplaats", "=plaats", "=city", "=town", "wohnort", "=ort", "=ville", "=gemeente"]),
@@ -107,7 +107,7 @@ pub(super) fn meaning(name: &str) -> Option<Meaning> {
     let words: Vec<&str> = folded.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let joined = words.concat();
     let fits = |pattern: &&str| match pattern.strip_prefix('=') {
-        Some(whole) if whole.starts_with('=') => joined == whole.trim_start_matches('='),
+        Some(word) if word.starts_with('=') => word.strip_prefix('=') == Some(joined.as_str()),
         Some(word) => words
             .iter()
             .any(|one| one.trim_end_matches(|c: char| c.is_ascii_digit()) == word),

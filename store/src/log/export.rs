@@ -53,7 +53,9 @@ impl Log {
             let bad = |what| StoreError::Export(ExportError::Event { index: expected, what });
             let (key, bytes) = match row {
                 Err(error) if error.kind() == ErrorKind::Corruption => {
-                    return Err(bad("cannot be read: the disk gives other bytes than were written"));
+                    return Err(bad(
+                        "it, or one close behind it, cannot be read: the disk gives other bytes than were written",
+                    ));
                 }
                 row => row?,
             };

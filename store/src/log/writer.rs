@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -35,7 +34,6 @@ struct Append {
 /// The writing thread. Ends when it is dropped, after what was handed in.
 pub(super) struct Writer {
     appends: Mutex<Option<Sender<Append>>>,
-    failing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -66,21 +64,13 @@ impl Writer {
         last_day: u32,
     ) -> Result<Self, StoreError> {
         let (appends, queue) = channel();
-        let failing = Arc::new(AtomicBool::new(false));
-        let failed = Arc::clone(&failing);
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || {
-            run(&inner, &key, &head, &queue, last_day, &failed);
-        })?;
+        let thread = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || run(&inner, &key, &head, &queue, last_day))?;
         Ok(Self {
             appends: Mutex::new(Some(appends)),
-            failing,
             thread: Some(thread),
         })
-    }
-
-    /// Whether the last write failed.
-    pub(super) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
     }
 
     /// Writes what `fill` drafts and returns once it is on disk. It is written as well if nobody waits for that any more.
@@ -111,14 +101,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(
-    inner: &Inner,
-    key: &SigningKey,
-    head: &RwLock<Head>,
-    queue: &Receiver<Append>,
-    mut last_day: u32,
-    failing: &AtomicBool,
-) {
+fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>, mut last_day: u32) {
     while let Ok(first) = queue.recv() {
         let waiting = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
         let tree = head.read().unwrap_or_else(PoisonError::into_inner).tree.clone();
@@ -143,7 +126,6 @@ fn run(
         }
         let day = group.last_day;
         let result = group.write(key, head);
-        failing.store(result.is_err(), Ordering::Relaxed);
         if result.is_ok() {
             last_day = day;
         }
