@@ -110,26 +110,25 @@ pub(crate) const NAMESAKES: &[&str] = &[
 
 struct Roots {
     /// What the first name of a name's line sounds like.
-    by_name: HashMap<&'static str, &'static str>,
+    by_name: HashMap<&'static str, Zeroizing<String>>,
     /// The same by the name's own sound, where that tells it from the names of other lines.
-    by_sound: HashMap<&'static str, &'static str>,
+    by_sound: HashMap<String, Zeroizing<String>>,
 }
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| {
-    let leaked = |name: &str| -> &'static str { sound(name).to_string().leak() };
-    let (mut by_name, mut by_sound) = (HashMap::new(), HashMap::<_, BTreeSet<_>>::new());
+    let (mut by_name, mut by_sound) = (HashMap::new(), HashMap::<String, BTreeSet<String>>::new());
     for names in NAMESAKES {
-        let root = names.split(' ').next().map(leaked).unwrap_or_default();
+        let root = sound(names.split(' ').next().unwrap_or_default());
         for name in names.split(' ') {
-            by_name.entry(name).or_insert(root);
-            let own = leaked(name);
-            if consonants(own) >= TELLING {
-                by_sound.entry(own).or_default().insert(root);
+            by_name.entry(name).or_insert_with(|| root.clone());
+            let own = sound(name);
+            if consonants(&own) >= TELLING {
+                by_sound.entry(own.to_string()).or_default().insert(root.to_string());
             }
         }
     }
     let telling = by_sound.into_iter().filter(|(_, roots)| roots.len() == 1);
-    let telling = telling.filter_map(|(own, roots)| Some((own, roots.into_iter().next()?)));
+    let telling = telling.filter_map(|(own, roots)| Some((own, Zeroizing::new(roots.into_iter().next()?))));
     Roots {
         by_name,
         by_sound: telling.collect(),
@@ -146,16 +145,15 @@ fn consonants(sound: &str) -> usize {
 /// A name as it sounds, or, where another stands for it, as that one does. A spelling that is in no list counts as the listed one that it
 /// sounds like. An article that was written to a name (`Elamrani`, `Abdulrahman`) counts no more than one that was not (`El Amrani`).
 pub(crate) fn root_sound(name: &str) -> Zeroizing<String> {
-    let listed = |root: &&str| Zeroizing::new((*root).to_owned());
     if let Some(root) = ROOTS.by_name.get(name) {
-        return listed(root);
+        return root.clone();
     }
     let own = match name.strip_prefix("abd") {
         // apart, since dj and dh are one sound each
         Some(rest) => Zeroizing::new([sound("abd").as_str(), sound(behind_abd(rest)).as_str()].concat()),
         None => sound(behind_article(name)),
     };
-    ROOTS.by_sound.get(own.as_str()).map(listed).unwrap_or(own)
+    ROOTS.by_sound.get(own.as_str()).cloned().unwrap_or(own)
 }
 
 /// Shortest name that is taken to stand behind an article, in letters.
