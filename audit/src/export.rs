@@ -48,6 +48,9 @@ pub struct KnownPeer {
     pub log: VerifyingKey,
     /// What checks its cosignatures.
     pub cosigner: VerifyingKey,
+    /// Its newest checkpoint that this node countersigned, as it signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// A line after the first, as it is written.

@@ -67,6 +67,9 @@ pub struct Proved {
     pub grew_from: Option<u64>,
     /// For an entry: the indexes and what they hold.
     pub has: Vec<(u64, Option<Event>)>,
+    /// For an entry: whether both its opening and its end are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub both: Option<bool>,
 }
 
 /// Why nothing can be proved, or what was claimed is not.
@@ -232,15 +235,19 @@ impl Proof {
                 if events.is_empty() {
                     return Err(ProofError::NoSuchEntry);
                 }
-                let has = events
+                let has: Vec<_> = events
                     .iter()
                     .map(|event| event.check(&head))
                     .collect::<Result<_, _>>()?;
+                let shown: Vec<&Event> = has.iter().filter_map(|(_, event)| event.as_ref()).collect();
+                let both =
+                    matches!(shown[..], [Event::Opened(entry), Event::Closed(closing)] if entry.id == closing.id);
                 Ok(Proved {
                     log: head.origin,
                     events: head.size,
                     grew_from: None,
                     has,
+                    both: Some(both),
                 })
             }
             Self::Growth { from, to, proof, .. } => {
@@ -251,6 +258,7 @@ impl Proof {
                     events: new.size,
                     grew_from: Some(old.size),
                     has: Vec::new(),
+                    both: None,
                 })
             }
         }
@@ -265,12 +273,13 @@ impl ProvedEvent {
             (Some(key), Some(event)) => {
                 let mut bytes = [0; 32];
                 hex::decode_to_slice(key, &mut bytes).map_err(|_| wrong())?;
-                let plain = event.get().as_bytes();
-                let sealed = Sealed::seal(&PayloadKey::from_bytes(bytes), plain).map_err(|_| wrong())?;
+                // as it was committed to, without the blanks that a formatter of JSON puts in
+                let plain = compact(event.get());
+                let sealed = Sealed::seal(&PayloadKey::from_bytes(bytes), &plain).map_err(|_| wrong())?;
                 if leaf_hash(&sealed.commitment()) != self.leaf {
                     return Err(wrong());
                 }
-                Some(Event::from_json(plain).map_err(|_| wrong())?)
+                Some(Event::from_json(&plain).map_err(|_| wrong())?)
             }
             (None, None) => None,
             _ => return Err(wrong()),
@@ -278,4 +287,19 @@ impl ProvedEvent {
         check_inclusion(&self.path, head.size, &head.root, index, &self.leaf)?;
         Ok((index, event))
     }
+}
+
+/// JSON without blanks between its tokens.
+fn compact(json: &str) -> Vec<u8> {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let mut kept = Vec::with_capacity(json.len());
+    for byte in json.bytes() {
+        if !is_text && byte.is_ascii_whitespace() {
+            continue;
+        }
+        is_text ^= byte == b'"' && !is_escaped;
+        is_escaped = is_text && byte == b'\\' && !is_escaped;
+        kept.push(byte);
+    }
+    kept
 }

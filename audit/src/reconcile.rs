@@ -12,7 +12,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    Anchors, Digest, Entry, ExportError, ExportReader, Logged, Outcome, Receipt, Report, Side, Visitor, Vouched, verify,
+    Anchors, Digest, Entry, ExportError, ExportReader, Logged, Outcome, Receipt, Report, Side, SignedCheckpoint,
+    Visitor, Vouched, verify,
 };
 use pair::{Judgement, story};
 
@@ -127,6 +128,12 @@ pub fn reconcile<R: BufRead>(
         Some((key, _)) => key.clone(),
         None => headers[at].key.clone(),
     });
+    let seen = |own: usize| {
+        let mut peers = headers[1 - own].peers.iter();
+        let head = peers.find(|peer| peer.agency == agencies[own])?.head.as_ref()?;
+        let head = SignedCheckpoint::parse(head).ok()?.verify(&keys[own]).ok()?.clone();
+        Some((head.size, head.root))
+    };
     let anchors = |own: usize, heads| Anchors {
         key: believed[own].clone(),
         // the other log's own key, not the one that this file names for it
@@ -135,6 +142,7 @@ pub fn reconcile<R: BufRead>(
         logs: [(agencies[1 - own].clone(), keys[1 - own].clone())].into(),
         checkpoint: None,
         heads,
+        seen: seen(own),
     };
 
     let mut first = OneSide::new(&agencies, 0);

@@ -34,6 +34,8 @@ pub struct Anchors {
     pub checkpoint: Option<String>,
     /// Sizes and roots of this log in the receipts that it gave.
     pub heads: Vec<(u64, Digest)>,
+    /// The newest that another countersigned of it. The file may be older than that, but not of another history.
+    pub seen: Option<(u64, Digest)>,
 }
 
 /// Where a key comes from.
@@ -200,7 +202,7 @@ pub fn verify<R: BufRead>(
     let mut entries = Entries::of(&header.agency);
     let mut tree = Tree::default();
     let mut full = Vec::new();
-    let mut ended = None;
+    let (mut ended, mut is_cut) = (None, false);
     heads.reach(&tree, &mut report);
     loop {
         let line = match export.next_line() {
@@ -210,6 +212,7 @@ pub fn verify<R: BufRead>(
             Err(error) => {
                 let index = tree.size();
                 report.problem((index < header.events).then_some(index), error.to_string());
+                is_cut = true;
                 break;
             }
         };
@@ -228,6 +231,7 @@ pub fn verify<R: BufRead>(
                             event.index
                         ),
                     );
+                    is_cut = true;
                     break;
                 }
                 if event.leaf != event.claimed {
@@ -257,6 +261,16 @@ pub fn verify<R: BufRead>(
     }
     report.events = tree.size();
     report.root = tree.root().unwrap_or_else(|_| crate::empty_root());
+    if is_cut {
+        let what = format!(
+            "the check ended there, after {} of {} events: what stands behind, receipts too, was not looked at",
+            tree.size(),
+            header.events
+        );
+        report.problem(None, what);
+        report.root = tree.root().unwrap_or_else(|_| crate::empty_root());
+        return Ok(report);
+    }
     if ended != Some(tree.size()) || header.events != tree.size() {
         let what = format!(
             "the file is truncated: {} of {} events are there, and the end {}",
@@ -274,6 +288,14 @@ pub fn verify<R: BufRead>(
         report.problem(None, "the newest checkpoint was not signed for all of the events");
     }
     heads.unreached(&mut report);
+    let countersigned = report.witnessed.iter().map(|witness| witness.events).max();
+    if let Some(last) = countersigned.filter(|last| *last < report.events) {
+        report.remarks.push(format!(
+            "the last {} of {} events are not countersigned yet",
+            report.events - last,
+            report.events
+        ));
+    }
     entries.finish(&mut report, visitor);
     Ok(report)
 }

@@ -36,6 +36,7 @@ impl Agency {
                 agency: other.id.to_owned(),
                 log: other.key.verifying_key(),
                 cosigner: other.key.cosigner_key(),
+                head: None,
             }],
         }
     }

@@ -118,6 +118,15 @@ fn parent(path: &Path) -> &Path {
 /// Replaces a public file in one step: readers see the old content or the new, also after a crash. What is no file, such as `/dev/null`,
 /// is written to.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    replace_as(path, content, PUBLIC)
+}
+
+/// The same of a file that its owner alone reads.
+pub(crate) fn replace_secret(path: &Path, content: &[u8]) -> Result<()> {
+    replace_as(path, content, SECRET)
+}
+
+fn replace_as(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     // a device or a pipe is written to: what takes its place would no longer be one
     if fs::metadata(path).is_ok_and(|known| !known.is_file()) {
         let written = OpenOptions::new()
@@ -127,7 +136,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<()> {
         return written.with_context(|| format!("cannot write {}", path.display()));
     }
     let steps = || {
-        beside(path, content, PUBLIC)?.persist(path)?;
+        beside(path, content, mode)?.persist(path)?;
         File::open(parent(path))?.sync_all()
     };
     steps().with_context(|| format!("cannot replace {}", path.display()))

@@ -218,6 +218,11 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
     let (own, peer) = (grouped(found.own_set_size), grouped(found.peer_set_size));
     let (count, kinds) = (grouped(found.count), found.kinds.join(", "));
     match found.mode.as_str() {
+        "hits" if !found.kinds.iter().any(|kind| kind == Kind::Person.as_str()) => writeln!(
+            out,
+            "{} holds too: {count} of your identifiers; {own} items were compared with {peer} ({kinds}).",
+            found.peer,
+        ),
         "hits" => writeln!(
             out,
             "{} holds too: {count} of your identifiers; persons who may be the same: {} pairs. {own} items were compared with {peer} ({kinds}).",

@@ -36,7 +36,9 @@ def root_of(leaf, index, size, path):
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
-        proof = json.load(file)["entry"]
+        proof = json.load(file).get("entry")
+    if proof is None:
+        sys.exit("not a proof of `overlap log prove --entry` or `--index`: of growth this script knows nothing")
     origin, size, root = proof["checkpoint"].split("\n")[:3]
     if not proof["events"]:
         sys.exit("the proof shows nothing")

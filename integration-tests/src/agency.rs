@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::{Ran, binary, program, text};
+use crate::process::{Ran, program, text};
 
 /// One agency.
 pub struct Agency {
@@ -64,19 +64,6 @@ impl Agency {
         use std::os::unix::process::ExitStatusExt as _;
         let status = self.node.take().unwrap().wait().unwrap();
         assert_eq!(status.signal(), Some(9), "{}", self.log());
-    }
-
-    /// Starts the node through a shell that ignores SIGXFSZ, so that a limit on file size is an error of a write, as a full disk is.
-    pub fn start_limitable(&mut self) {
-        let node = binary("overlap-node");
-        let script = format!(
-            "trap '' XFSZ; exec '{}' --config '{}'",
-            text(&node),
-            text(&self.file("node.toml"))
-        );
-        let mut command = Command::new("sh");
-        command.args(["-c", &script]);
-        self.start_as(command);
     }
 
     fn start_as(&mut self, mut command: Command) {

@@ -152,7 +152,7 @@ fn a_log_that_cannot_be_written_answers_nothing() {
         world.agree(&Agreement::between("politie", "kmar"));
         world.configure();
         for name in ["politie", "kmar"] {
-            world.agency_mut(name).start_limitable();
+            world.start(name);
             world.import(name, &export(50));
         }
         assert_eq!(world.ask("hits", &[]).json()["count"], 50);

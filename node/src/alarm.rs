@@ -97,8 +97,14 @@ pub(crate) async fn acknowledge(node: &Arc<Node>, user: &User, wish: Acknowledge
     let running = Arc::clone(node);
     spine::logged(node, entry, async move {
         blocking(move || {
-            if !matches!(alarm.kind, AlarmKind::Damaged | AlarmKind::Missing) {
-                witness::forget(&running, &alarm.agency)?;
+            match alarm.kind {
+                AlarmKind::Damaged => {}
+                AlarmKind::Missing => {
+                    // no more is to come of these
+                    let missing: Vec<Uuid> = alarm.evidence.iter().filter_map(|id| id.parse().ok()).collect();
+                    store.log().waive_receipts(&alarm.agency, &missing)?;
+                }
+                _ => witness::forget(&running, &alarm.agency)?,
             }
             Ok::<_, NodeError>(store.log().lower(alarm.id)?)
         })

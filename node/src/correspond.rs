@@ -285,14 +285,14 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
             }
             let conflicts = witness::conflicting(log, &kept)?;
             // a query that was answered must be in the holder's log; one that was cut or refused may never have come so far
-            let (mut waived, mut missing) = (Vec::new(), None);
+            let (mut waived, mut missing) = (Vec::new(), Vec::new());
             for transaction in answer.unknown.into_iter().filter(|id| due.contains(id)) {
                 let entry = log
                     .entry_of(Side::Asker, transaction)?
                     .map(|id| log.entry(id))
                     .transpose();
                 match entry.ok().flatten().flatten().map(|logged| logged.outcome()) {
-                    Some(Outcome::Hit | Outcome::NoHit) => missing = missing.or(Some(transaction)),
+                    Some(Outcome::Hit | Outcome::NoHit) => missing.push(transaction),
                     _ => waived.push(transaction),
                 }
             }
@@ -301,12 +301,14 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
         })
         .await??;
         witness::two_receipts(node, peer, conflicts).await?;
-        if let Some(transaction) = missing {
+        if let Some(first) = missing.first() {
             let what = format!(
-                "{} says that its log does not have query {transaction}, which it answered",
-                peer.name
+                "{} says that its log does not have {} queries that it answered, such as {first}",
+                peer.name,
+                missing.len()
             );
-            alarm::raise(node, &peer.id, AlarmKind::Missing, what, Vec::new()).await?;
+            let evidence = missing.iter().map(ToString::to_string).collect();
+            alarm::raise(node, &peer.id, AlarmKind::Missing, what, evidence).await?;
         }
     }
 }

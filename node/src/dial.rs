@@ -123,7 +123,14 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
         }
         match current.source() {
             Some(source) => current = source,
-            None => return current.to_string(),
+            // some errors end in the address of a page for programmers
+            None => {
+                let text = current.to_string();
+                return text
+                    .split_once(": https://")
+                    .map_or(text.as_str(), |(words, _)| words)
+                    .to_owned();
+            }
         }
     }
 }

@@ -44,6 +44,14 @@ pub enum ServeError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The directory of the store.
+    #[error("the directory {path} (state in the configuration) cannot be made: {source}")]
+    State {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The store.
     #[error("the store in {path} cannot be opened (if it is locked, another node runs on it): {source}")]
     Store {
@@ -56,7 +64,7 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The log.
-    #[error("the log cannot be written: {0}")]
+    #[error("the log cannot be read or written: {0}")]
     Log(String),
     /// An address is taken, or not of this machine.
     #[error("cannot listen on {address}: {source}")]
@@ -88,6 +96,8 @@ pub struct Ready {
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result<(), ServeError> {
+    // beyond a limit on the size of files a write fails, as on a full disk; without a handler it would end the node without a word
+    let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let node = start(config).await?;
     let config = &node.config;
     let (peer, operator) = (bind(config.peer.listen).await?, bind(config.operator.listen).await?);
@@ -154,7 +164,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
 
 async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
     let data_key = config.read_data_key()?;
-    fs::create_dir_all(&config.state)?;
+    fs::create_dir_all(&config.state).map_err(|source| ServeError::State {
+        path: config.state.clone(),
+        source,
+    })?;
     let path = config.state.join("db");
     let log = LogSettings {
         name: overlap_audit::log_name(&config.id),

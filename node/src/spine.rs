@@ -247,6 +247,7 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
 /// The log's fault, which health checks tell from then on.
 fn failed(node: &Node, error: StoreError) -> NodeError {
     if node.store.log().is_failing() {
+        tracing::error!(%error, "the log cannot be written, so nothing is answered");
         node.alarmed.send_replace(true);
     }
     NodeError::Log(error)

@@ -25,6 +25,7 @@ pub(super) struct Entries {
     was_cut: bool,
     last: Option<Timestamp>,
     back: u64,
+    alarms: u64,
 }
 
 impl Entries {
@@ -39,6 +40,7 @@ impl Entries {
             was_cut: false,
             last: None,
             back: 0,
+            alarms: 0,
         }
     }
 
@@ -52,6 +54,8 @@ impl Entries {
         if own.as_ref() != Some(&self.agency) {
             report.problem(logged.index, "it is an entry of another agency's part in a query");
         }
+        let is_alarm = entry.side == Side::Witness && logged.outcome() == Outcome::Error;
+        self.alarms += u64::from(is_alarm);
         self.ids.push((short(&[entry.id.as_bytes()]), logged.index));
         if logged.outcome() != Outcome::Denied {
             let hash = short(&[entry.side.name().as_bytes(), entry.transaction.as_bytes()]);
@@ -146,6 +150,10 @@ impl Entries {
                     report.shredded, self.said_shredded
                 ),
             ),
+        }
+        if self.alarms > 0 {
+            let what = "are alarms that the node raised about its peers' logs or its own";
+            report.remarks.push(format!("{} entries {what}", self.alarms));
         }
         if self.back > 3 {
             report

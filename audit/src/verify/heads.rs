@@ -8,6 +8,7 @@ use super::{Anchors, Report, Witnessed};
 use crate::{Digest, Header, SignedCheckpoint, Tree, VerifyingKey};
 
 const NEWEST: &str = "the newest checkpoint";
+const SEEN: &str = "the newest head that the other countersigned";
 
 /// Signed heads, to be met at their sizes.
 #[derive(Default)]
@@ -27,6 +28,9 @@ impl Heads {
                 .entry(*size)
                 .or_default()
                 .push((*root, "a receipt that it gave"));
+        }
+        if let Some((size, root)) = anchors.seen {
+            heads.by_size.entry(size).or_default().push((root, SEEN));
         }
         let named = || {
             header
@@ -122,6 +126,12 @@ impl Heads {
     pub(super) fn unreached(self, report: &mut Report) {
         for (size, heads) in self.by_size {
             for (_, what) in heads {
+                if what == SEEN {
+                    report.remarks.push(format!(
+                        "the other has countersigned {size} events of this log, and the file has fewer: take a newer one away"
+                    ));
+                    continue;
+                }
                 report.problem(None, format!("{what}, of {size} events, has more events than the file"));
             }
         }

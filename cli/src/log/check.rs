@@ -6,9 +6,9 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use overlap_audit::{
-    Digest, Entry, InputProof, InputSalt, Logged, Outcome, Proof, Proved, Report, Visitor, Vouched, Wanted,
+    Digest, Entry, InputProof, InputSalt, Logged, Outcome, Proof, ProofError, Proved, Report, Visitor, Vouched, Wanted,
     prove_entry, prove_growth,
 };
 use overlap_proto::plain;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::files::{self, Keys};
 use crate::{
     client::{Failure, Kind as FailureKind},
-    files::replace,
+    files::replace_secret,
     output::{Output, grouped, table},
 };
 
@@ -165,15 +165,20 @@ pub(super) fn prove(args: &ProveArgs, output: &mut Output) -> Result<(), Failure
         ),
         (None, None) => return Err(Failure::usage(anyhow!("give --entry, --index or --since"))),
     };
-    let proof = proof
-        .with_context(|| format!("{}", args.file.display()))
-        .map_err(Failure::usage)?;
+    let proof = proof.map_err(|error| {
+        let is_not_whole = matches!(error, ProofError::Tree(_) | ProofError::Event { .. });
+        let error = anyhow!("{}: {error}", args.file.display());
+        match is_not_whole {
+            true => not_whole(error.context("see `overlap log verify`")),
+            false => Failure::usage(error),
+        }
+    })?;
     bar.finish_and_clear();
     let json = serde_json::to_string(&proof).map_err(Failure::internal)? + "\n";
     match &args.out {
         None => output.writer().write_all(json.as_bytes()).map_err(Failure::internal),
         Some(path) => {
-            replace(path, json.as_bytes()).map_err(Failure::usage)?;
+            replace_secret(path, json.as_bytes()).map_err(Failure::usage)?;
             let written = serde_json::json!({ "written": path, "bytes": json.len() });
             output.print(&written, |out| {
                 writeln!(out, "{} bytes in {}", grouped(json.len() as u64), path.display())
@@ -242,6 +247,9 @@ fn tell_proved(out: &mut dyn Write, proved: &Proved, key_was_given: bool) -> io:
                 serde_json::to_string(event).map_err(io::Error::from)?
             )?,
         }
+    }
+    if proved.both == Some(false) {
+        writeln!(out, "The proof does not show both the opening and the end of an entry.")?;
     }
     match key_was_given {
         true => Ok(()),

@@ -31,7 +31,7 @@ pub(super) fn bar(output: &Output) -> ProgressBar {
 
 /// A file that is no export, or cannot be read.
 pub(super) fn unreadable(path: &Path) -> impl Fn(overlap_audit::ExportError) -> Failure + '_ {
-    |error| Failure::usage(anyhow!(error).context(format!("{}", path.display())))
+    |error| Failure::usage(anyhow!("{}: {error}", path.display()))
 }
 
 /// Keys to believe.

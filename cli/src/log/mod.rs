@@ -183,6 +183,8 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
         ("dataset version", number(entry.dataset_version)),
         ("kinds", list(&entry.kinds)),
         ("mode", text(&entry.mode)),
+        ("profile", text(&entry.profile)),
+        ("profile hash", digest(entry.profile_hash)),
         ("protocol", text(&entry.protocol)),
         ("items asked", number(entry.input_count)),
         ("input commitment", digest(entry.input_commitment)),
@@ -192,6 +194,12 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
         (
             "items of the peer",
             closing.and_then(|closing| number(closing.peer_count)),
+        ),
+        (
+            "was sent",
+            closing
+                .and_then(|closing| closing.sent)
+                .map(|sent| if sent { "yes" } else { "no" }.to_owned()),
         ),
         ("visibility", list(&entry.visibility)),
         ("agreement", text(&entry.agreement)),

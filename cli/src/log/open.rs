@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     client::{self, Failure},
-    files::replace,
+    files::replace_secret,
     output::Output,
     settings::Settings,
 };
@@ -52,7 +52,7 @@ pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> 
         reason: args.reason,
     };
     let proof = client.open_input(request).await?.into_inner().proof + "\n";
-    replace(&args.out, proof.as_bytes()).map_err(Failure::usage)?;
+    replace_secret(&args.out, proof.as_bytes()).map_err(Failure::usage)?;
     let written = serde_json::json!({ "written": args.out, "bytes": proof.len() });
     output.print(&written, |out| {
         writeln!(

@@ -35,6 +35,10 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     let bar = files::bar(output);
     let paths = [&args.a, &args.b];
+    for path in paths {
+        // so that an error names the file
+        files::open(path, &bar).map_err(files::unreadable(path))?;
+    }
     let keys = [&args.key_a, &args.key_b].map(|given| given.as_deref().map(files::key).transpose());
     let [key_a, key_b] = keys;
     let reconciled = reconcile(|which| files::open(paths[which], &bar), [key_a?, key_b?])

@@ -39,6 +39,7 @@ impl Log {
                     agency: peer.agency,
                     log: peer.key,
                     cosigner: peer.cosigner,
+                    head: peer.witnessed,
                 })
                 .collect(),
         };
