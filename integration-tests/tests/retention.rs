@@ -199,6 +199,28 @@ fn each_unit_gets_its_own_hits_back() {
     );
     let ran = world.run("politie", "auditor", &["hits", "list", "--reason", "curious"]);
     assert_eq!(ran.code, 3, "{ran:?}");
+    // what a new import leaves out is erased with what was found of it, and so is what expired meanwhile
+    load(
+        &world,
+        "politie",
+        "A;06-10000001;;Team Noord\nB;06-10000002;2020-01-01;Team Zuid\n",
+        &[],
+    )
+    .json();
+    let list = ["hits", "list", "--reason", "a test"];
+    let references = || {
+        let found = world.json("politie", "analyst", &list);
+        let found: Vec<_> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| hit["reference"].clone())
+            .collect();
+        found
+    };
+    assert_eq!(references(), ["A", "B"]);
+    world.json("politie", "operator", &["dataset", "purge"]);
+    assert_eq!(references(), ["A"]);
     // erased with its dataset
     world.json(
         "politie",

@@ -389,11 +389,11 @@ pub(crate) async fn import(
             (info.records, Some(format!("added to version {}", info.version)))
         }
     };
-    let (store, profile) = (Arc::clone(&node.store), node.config.profile.clone());
+    let (store, profile, name) = (Arc::clone(&node.store), node.config.profile.clone(), dataset.clone());
     let import = blocking(move || store.import(&dataset, &profile)).await??;
     entry.dataset_version = Some(import.version());
     let (pool, profile) = (node.pool.clone(), node.config.profile.clone());
-    spine::logged(node, entry, async {
+    let imported = spine::logged(node, entry, async {
         // the reader of the stream and the writer of the store work at the same time
         let (batches, queue) = mpsc::channel(QUEUE);
         let writing = tokio::spawn(blocking(move || write(import, base.as_ref(), &pool, &profile, queue)));
@@ -408,7 +408,9 @@ pub(crate) async fn import(
         };
         Ok((Outcome::Done, finding, info))
     })
-    .await
+    .await?;
+    retention::follow(node, &name).await;
+    Ok(imported)
 }
 
 enum Step {

@@ -1,6 +1,10 @@
 //! Retention: what has expired is erased, and the erasure is an entry.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use overlap_audit::{Entry, Operation, Outcome, SHREDDING, Side};
@@ -189,32 +193,60 @@ impl Gone {
     }
 }
 
+/// Erases the hits that a new version of a dataset has no record for any more.
+pub(crate) async fn follow(node: &Arc<Node>, dataset: &str) {
+    if let Err(error) = hits(node, Some(dataset), &blank).await {
+        // the next purge makes it good
+        tracing::error!(reason = error.reason().name(), "kept hits were not purged");
+    }
+}
+
 async fn hits(
     node: &Arc<Node>,
     only: Option<&str>,
     entry: &(dyn Fn(&Node, &str) -> Entry + Sync),
 ) -> Result<u64, NodeError> {
     let (gone, only) = (Gone::at(node, now()), only.map(str::to_owned));
-    let is_gone =
-        Arc::new(move |found: &FoundRecord| gone.is(found) && only.as_ref().is_none_or(|only| *only == found.dataset));
-    let (store, any_gone) = (Arc::clone(&node.store), Arc::clone(&is_gone));
-    let any = blocking(move || {
+    let store = Arc::clone(&node.store);
+    let looking = blocking(move || {
+        let mut any = false;
+        let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let is_meant = |found: &FoundRecord| only.as_ref().is_none_or(|only| *only == found.dataset);
         for row in store.hits().iter()? {
-            if any_gone(&row?) {
-                return Ok::<_, StoreError>(true);
+            let found = row?;
+            if !is_meant(&found) {
+                continue;
+            }
+            if gone.is(&found) {
+                any = true;
+            } else {
+                held.entry(found.dataset).or_default().insert(found.reference);
             }
         }
-        Ok(false)
+        // records that an import, or a purge, has left out
+        let mut absent = BTreeMap::new();
+        for (dataset, references) in held {
+            if let Some(version) = store.dataset(&dataset) {
+                absent.insert(dataset, version.absent(references)?);
+            }
+        }
+        any |= absent.values().any(|references| !references.is_empty());
+        let is_gone = move |found: &FoundRecord| {
+            let is_absent = |absent: &BTreeSet<String>| absent.contains(&found.reference);
+            let is_meant = only.as_ref().is_none_or(|only| *only == found.dataset);
+            is_meant && (gone.is(found) || absent.get(&found.dataset).is_some_and(is_absent))
+        };
+        Ok::<_, StoreError>(any.then_some(is_gone))
     });
-    if !any.await?? {
+    let Some(is_gone) = looking.await?? else {
         return Ok(0);
-    }
+    };
     let mut entry = entry(node, "");
     entry.dataset = None;
     entry.reason = Some("kept hits whose record, dataset or retention has ended".to_owned());
     let store = Arc::clone(&node.store);
     spine::logged(node, entry, async move {
-        let erased = blocking(move || store.hits().erase(&*is_gone)).await??;
+        let erased = blocking(move || store.hits().erase(is_gone)).await??;
         Ok((Outcome::Done, counted(erased), erased))
     })
     .await

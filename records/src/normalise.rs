@@ -23,11 +23,11 @@ mod wallet;
 pub use address::AddressParts;
 pub use mrz::Mrz;
 
-use crate::person::{ARTICLES, FIRST_HALVES, PARTICLES, SECOND_HALVES, STREET_WORDS, UNKNOWN_NAMES};
+use crate::person::{ARTICLES, FIRST_HALVES, NO_NAMES, PARTICLES, SECOND_HALVES, STREET_WORDS, UNKNOWN_NAMES};
 
 pub(crate) use address::{address, address_line};
 pub(crate) use bsn::bsn;
-pub(crate) use cell::{cell, is_formula, is_hidden, unquoted, visible};
+pub(crate) use cell::{cell, is_error, is_formula, is_hidden, unquoted, visible};
 pub(crate) use company::company;
 pub(crate) use device::{imei, imsi};
 pub(crate) use document::document;
@@ -52,6 +52,7 @@ pub(crate) const WORD_LISTS: &[&[&str]] = &[
     FIRST_HALVES,
     SECOND_HALVES,
     UNKNOWN_NAMES,
+    NO_NAMES,
     STREET_WORDS,
     device::SHARED_IMEIS,
     handle::RESERVED,

@@ -14,7 +14,7 @@ mod sound;
 
 pub(crate) use address::STREET_WORDS;
 pub(crate) use feature::{FIELDS, Feature, Field};
-pub(crate) use names::{ARTICLES, FIRST_HALVES, PARTICLES, SECOND_HALVES, UNKNOWN_NAMES, tokens};
+pub(crate) use names::{ARTICLES, FIRST_HALVES, NO_NAMES, PARTICLES, SECOND_HALVES, UNKNOWN_NAMES, tokens};
 pub(crate) use parts::{Person, canonical, canonical_of_line};
 pub use parts::{PersonParts, salvage_birth_date};
 pub(crate) use root::NAMESAKES;

@@ -58,6 +58,8 @@ pub enum WarningKind {
     Zeros,
     /// Formulas: what they came to when the file was saved was read.
     Formulas,
+    /// Characters that nobody sees, which were left out.
+    Hidden,
     /// Dates that fit both orders, in a column where a few fit only the other one.
     Dates,
     /// A file that may have been read in the wrong encoding.
@@ -80,6 +82,7 @@ impl fmt::Display for Warning {
                 "have lost the zero in front, which was put back: look whether the export lost more, and format the column as text"
             }
             WarningKind::Formulas => "are formulas: what they came to when the file was saved was read",
+            WarningKind::Hidden => "hold characters that nobody sees, which were left out: look where they come from",
             WarningKind::Dates => {
                 "fit both orders of day and month, while others in the column fit only the other order: set `mixed_dates = \"reject\"` unless you are sure"
             }

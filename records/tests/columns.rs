@@ -188,6 +188,37 @@ fn references_are_no_formulas() {
 }
 
 #[test]
+fn what_a_spreadsheet_shows_for_a_fault_is_no_name() {
+    let mapping = "[record]\nreference = \"id\"\n[[identifier]]\nkind = \"person\"\ngiven = \"g\"\nfamily = \"f\"\nborn = \"b\"\n";
+    let file = "id;g;f;b\nA;#N/A;#REF!;1990-01-01\nB;=VLOOKUP(A,B);Jansen;1990-01-01\nC;NULL;NULL;1990-01-01\n\
+                D;#NAAM?;Jansen;1990-01-01\nE;Jan;Jansen;=\"1990-01-01\"\nF;n/a;Jansen;1990-01-01\n";
+    let rows = read(mapping, file).unwrap();
+    assert_eq!(canonical(&rows), ["jan|jansen|1990-01-01"]);
+    let codes: Vec<_> = rejects(&rows)
+        .into_iter()
+        .filter(|reject| reject.2 != "no-identifier")
+        .collect();
+    assert_eq!(codes[0], (2, "f", "cell-error"));
+    assert_eq!(codes[1], (3, "g", "formula"));
+    assert!(codes.iter().any(|code| code.0 == 4 && code.2 == "placeholder"));
+    assert!(codes.iter().any(|code| *code == (5, "g", "cell-error")));
+}
+
+#[test]
+fn characters_that_nobody_sees_are_left_out_and_told() {
+    let mapping = Mapping::parse(&format!("[record]\nreference = \"id\"\n{PHONE}")).unwrap();
+    let file = "id;phone\nr\u{200b}1;0612345678\n";
+    let mut import = Import::open(file.as_bytes(), "a.csv", &mapping).unwrap();
+    assert_eq!(import.next().unwrap().unwrap().record.unwrap().reference, "r1");
+    assert!(import.next().is_none());
+    let warnings = &import.summary().warnings;
+    assert_eq!(
+        (warnings.len(), warnings[0].column.as_str(), warnings[0].first_row),
+        (1, "id", 2)
+    );
+}
+
+#[test]
 fn an_encoding_against_the_bytes_is_told() {
     let mapping = |encoding| format!("[source]\nencoding = \"{encoding}\"\n[record]\nreference = \"id\"\n{PHONE}");
     for (encoding, file, doubts) in [

@@ -253,7 +253,6 @@ fn what_spreadsheets_do_to_values() {
             (8, "phone", "cell-date"),
             (8, "", "no-identifier"),
             (9, "id", "cell-date"),
-            (9, "id", "reference-missing"),
         ]
     );
     let record = rows[1].record.as_ref().unwrap();

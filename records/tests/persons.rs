@@ -101,6 +101,7 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("Alassane Ouattara", "Alasan Watara"),
     ("Fatoumata Cissé", "Fatou Ceesay"),
     ("Ousmane Ndiaye", "Usman Njie"),
+    ("Cheikh N'Diaye", "Sheikh Njie"),
     ("Chukwuemeka Okafor", "Emeka Okafor"),
     ("Oluwaseun Adeyemi", "Seun Adeyemi"),
 ];

@@ -4,7 +4,7 @@ mod codec;
 mod rows;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -278,6 +278,21 @@ impl Dataset {
         let keys = identifier.match_keys(&selection.profile).into_iter();
         let tag = |key: &MatchKey| Some(item_tag(&self.version.inner, &item_of(&selection.profile, key).ok()?));
         ItemTags(keys.filter_map(|key| Some((key.key(), tag(&key)?))).collect())
+    }
+
+    /// Which of these references no record has. Reads records until all are found.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn absent(&self, mut references: BTreeSet<String>) -> Result<BTreeSet<String>, StoreError> {
+        let records = u32::try_from(self.info().records).unwrap_or(u32::MAX);
+        for number in 0..records {
+            if references.is_empty() {
+                break;
+            }
+            references.remove(&self.record(number)?.reference);
+        }
+        Ok(references)
     }
 
     /// A record by its number.

@@ -52,6 +52,8 @@ struct PlaceShape {
 
 /// Reads and reports. A file that would stop an import is a failure of its own kind, told after the report.
 pub(super) fn check(source: &Source<'_>, bar: ProgressBar, output: &mut Output) -> Result<(), Failure> {
+    // rules that cannot be read would stop an import too
+    source.profile.map(crate::profile::load).transpose()?;
     let started = Instant::now();
     let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
     let mut withheld = 0;

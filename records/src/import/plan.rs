@@ -16,7 +16,7 @@ use crate::date::parse_date;
 use crate::identifier::{Hints, Identifier};
 use crate::kind::{Kind, Platform, Role, Visibility};
 use crate::mapping::{Country, Mapping, MixedDates, Source};
-use crate::normalise::{AddressParts, is_formula, unquoted};
+use crate::normalise::{AddressParts, is_error, is_formula, is_hidden, unquoted, visible};
 use crate::record::{Record, RecordError};
 use crate::region::Region;
 use crate::rejection::Rejection;
@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     expires: Option<DateColumn>,
     fields: Vec<Field>,
     persons: Vec<Person>,
-    /// Columns in which a lost zero or a formula matters.
+    /// Columns in which a lost zero, a formula or a hidden character matters.
     watched: Vec<Column>,
 }
 
@@ -167,11 +167,8 @@ impl Plan {
         };
         let reference = draft.cell(&self.reference);
         draft.is_usable &= reference.is_some();
-        // references go back into spreadsheets, with the hits
-        if reference.is_some_and(is_formula) {
-            draft.is_usable = false;
-            draft.reject(&self.reference.name, Rejection::Formula);
-        }
+        // why the cell cannot be used says more than that it is empty then
+        let is_told = reference.is_none();
         let role = self.role(&mut draft);
         let visibility = self.visibility(&mut draft);
         let origin = self.origin(&mut draft);
@@ -188,10 +185,14 @@ impl Plan {
         for person in &mut self.persons {
             identifiers.extend(person.read(self.rules, &mut draft));
         }
-        let reference = reference.unwrap_or_default().to_owned();
+        let reference = reference.unwrap_or_default();
+        let reference = visible(reference).map_or_else(|| reference.to_owned(), |text| text.trim().to_owned());
         let record = Record::new(reference, role, visibility, observed, expires, identifiers)
             .and_then(|record| record.with_origin(origin));
         let record = record.map_err(|error| {
+            if matches!(error, RecordError::ReferenceMissing) && is_told {
+                return;
+            }
             let column = match error {
                 RecordError::ReferenceMissing | RecordError::ReferenceNotValid => self.reference.name.as_str(),
                 RecordError::OriginNotValid => self.origin.as_ref().map_or("", |column| column.name.as_str()),
@@ -221,6 +222,9 @@ impl Plan {
             let mark = cells.mark(column.index);
             if mark.is_number {
                 summary.warn(WarningKind::Numbers, &column.name, cells.line());
+            }
+            if cells.get(column.index).chars().any(is_hidden) {
+                summary.warn(WarningKind::Hidden, &column.name, cells.line());
             }
             if mark.is_formula {
                 summary.warn(WarningKind::Formulas, &column.name, cells.line());
@@ -384,8 +388,15 @@ impl<'a> Draft<'a> {
     }
 
     fn unless(&mut self, column: &Column, bad: Option<Rejection>) -> Option<&'a str> {
-        match bad {
-            None => Some(unquoted(self.cells.get(column.index))),
+        let text = unquoted(self.cells.get(column.index));
+        let written = match text {
+            text if is_error(text) => Some(Rejection::CellError),
+            // references and origins go back into spreadsheets, with the hits
+            text if is_formula(text) => Some(Rejection::Formula),
+            _ => None,
+        };
+        match bad.or(written) {
+            None => Some(text),
             Some(reason) => {
                 // one cell may serve two identifiers
                 let is_known = |reject: &Reject| reject.column == column.name && reject.reason == reason;

@@ -81,6 +81,18 @@ pub(crate) fn unquoted(text: &str) -> &str {
     inner.filter(|inner| !inner.contains('"')).unwrap_or(text)
 }
 
+/// What a spreadsheet shows where a formula failed: `#N/A`, `#REF!`, `#WAARDE!`, `#NOM?`.
+pub(crate) fn is_error(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('#') else {
+        return false;
+    };
+    let is_name = |name: &str| {
+        let letters = |c: char| c.is_uppercase() || matches!(c, '/' | '0');
+        !name.is_empty() && name.chars().all(letters)
+    };
+    matches!(name, "N/A" | "N/B" | "NV" | "NA") || name.strip_suffix(['!', '?']).is_some_and(is_name)
+}
+
 /// `=` begins a formula always; `+`, `-` and `@` begin values too, but none with a call or a reference to a sheet.
 pub(crate) fn is_formula(text: &str) -> bool {
     let mut characters = text.chars();

@@ -38,12 +38,16 @@ pub(crate) const UNKNOWN_NAMES: &[&str] = &[
     "neznamy",
     "nieznany",
     "nnb",
+    "null",
     "nvt",
     "onbekend",
     "onbekende",
     "unbekannt",
     "unknown",
 ];
+
+/// The same in abbreviations, which would pass for initials.
+pub(crate) const NO_NAMES: &[&str] = &["k.a.", "n.a.", "n.b.", "n.v.t.", "n/a", "n/b"];
 
 pub(crate) type Tokens = Vec<Zeroizing<String>>;
 

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::address;
 use super::birth::Birth;
-use super::names::{Names, tokens};
+use super::names::{NO_NAMES, Names, tokens};
 use crate::date::DateOrder;
 use crate::identifier::Hints;
 use crate::rejection::Rejection;
@@ -74,6 +74,10 @@ impl<'a> Person<'a> {
 
 /// The fields in canonical form; trailing blank ones after the birth date are left out.
 pub(crate) fn canonical(parts: &PersonParts<'_>, hints: &Hints) -> Result<Zeroizing<String>, Rejection> {
+    let is_none = |text: &str| NO_NAMES.contains(&text.trim().to_lowercase().as_str());
+    if [parts.name, parts.given, parts.family].into_iter().any(is_none) {
+        return Err(Rejection::Placeholder);
+    }
     let mut given = tokens(parts.given)?;
     let mut family = tokens(parts.family)?;
     if given.is_empty() && family.is_empty() {

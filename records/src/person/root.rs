@@ -85,7 +85,9 @@ pub(crate) const NAMESAKES: &[&str] = &[
     "olusegun segun",
     "babatunde tunde",
     "ifeoma ify",
+    "cheikh sheikh cheick shaykh shekh cheikhou",
     // family names
+    "gaddafi qaddafi kadhafi khadafi qadhafi gadhafi kaddafi",
     "diallo jallow jalloh djalo jalo dialo",
     "ouattara watara wattara",
     "ouedraogo wedraogo",
