@@ -201,7 +201,7 @@ fn what_a_spreadsheet_shows_for_a_fault_is_no_name() {
     assert_eq!(codes[0], (2, "f", "cell-error"));
     assert_eq!(codes[1], (3, "g", "formula"));
     assert!(codes.iter().any(|code| code.0 == 4 && code.2 == "placeholder"));
-    assert!(codes.iter().any(|code| *code == (5, "g", "cell-error")));
+    assert!(codes.contains(&(5, "g", "cell-error")));
 }
 
 #[test]
