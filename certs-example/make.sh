@@ -27,8 +27,9 @@ for agency in politie kmar; do
     done
 
     "$overlap" pki data-key "$out/$agency/data.key"
+    "$overlap" pki signing-key "$out/$agency/signing.key"
 
-    # what docs/examples/node.toml names: put it beside these as node.toml, and the agreements into agreements/
-    mkdir -p "$out/$agency/federation" "$out/$agency/agreements"
+    # what docs/examples/node.toml names: put it beside these as node.toml
+    mkdir -p "$out/$agency/federation"
     cp "$out/federation/ca.pem" "$out/federation/ca.crl" "$out/$agency/federation/"
 done

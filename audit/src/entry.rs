@@ -56,6 +56,13 @@ pub struct Entry {
     pub recipients: Vec<String>,
     /// Country of the recipients, ISO 3166-1 alpha-2.
     pub country: Option<String>,
+    /// Roles of the subjects whose records were asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Hash of the order.
+    pub order_hash: Option<Digest>,
+    /// The delegation that the query was asked under: the country that the asker asked for.
+    pub on_behalf_of: Option<String>,
     /// Own dataset that took part.
     pub dataset: Option<String>,
     /// Version of the own dataset.

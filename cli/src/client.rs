@@ -100,6 +100,8 @@ impl From<Status> for Failure {
                 Reason::UnknownCaller
                 | Reason::RoleDenied
                 | Reason::AgreementDenied
+                | Reason::PolicyDenied
+                | Reason::OrderDenied
                 | Reason::LimitReached
                 | Reason::DatasetExpired
                 | Reason::PeerRefused,

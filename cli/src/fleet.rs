@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use jiff::{Timestamp, ToSpan as _};
+use overlap_agreement::{Agreement, Signed, from_toml};
+use overlap_proto::pb::operator as pb;
 use overlap_records::Profile;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -19,7 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    pki::{Authority, Issue, Subject},
+    client::{self, Failure},
+    pki::{Authority, Issue, Subject, signing},
     settings::Settings,
 };
 
@@ -76,19 +79,6 @@ impl Fleet {
             agencies.push(agency);
             keys.push(key);
         }
-        for grant in grants {
-            // the same file for both: its hash is part of every query
-            let text = agreement(grant, &agencies, &keys);
-            for agency in agencies
-                .iter()
-                .filter(|agency| agency.name == grant.asker || agency.name == grant.holder)
-            {
-                let file = agency
-                    .directory
-                    .join(format!("agreements/{}-{}.toml", grant.asker, grant.holder));
-                fs::write(file, &text)?;
-            }
-        }
         for agency in &agencies {
             fs::write(agency.directory.join("node.toml"), configuration(agency, &agencies))?;
         }
@@ -99,7 +89,32 @@ impl Fleet {
                 .await
                 .with_context(|| format!("starting the node of {}", agency.name))?;
         }
+        for grant in grants {
+            fleet.agree(grant, &keys).await?;
+        }
         Ok(fleet)
+    }
+
+    /// One proposes, the other accepts: both nodes sign.
+    async fn agree(&self, grant: &Grant, keys: &[Keys]) -> Result<()> {
+        let draft: Signed<Agreement> = from_toml(&agreement(grant, &self.agencies, keys))?;
+        let document = serde_json::to_vec(draft.document())?;
+        let refused = |failure: Failure| failure.error;
+        let (asker, holder) = (self.agency(grant.asker)?, self.agency(grant.holder)?);
+        let mut client = client::connect(&asker.settings("operator")).await.map_err(refused)?;
+        let wish = pb::ProposeAgreementRequest {
+            document: document.into(),
+            reason: "made for this run".to_owned(),
+        };
+        client.propose_agreement(wish).await?;
+        let mut client = client::connect(&holder.settings("operator")).await.map_err(refused)?;
+        let wish = pb::DecideAgreementRequest {
+            agreement: draft.hash().to_string(),
+            verb: "accept".to_owned(),
+            reason: "made for this run".to_owned(),
+        };
+        client.decide_agreement(wish).await?;
+        Ok(())
     }
 
     pub(crate) fn agencies(&self) -> &[Agency] {
@@ -187,11 +202,17 @@ impl Agency {
     }
 }
 
-/// Keys and certificates of one agency; returns the thumbprint of its node's key.
-fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agency, String)> {
+/// What agreements pin of an agency.
+struct Keys {
+    key: String,
+    signing_key: String,
+}
+
+/// Keys and certificates of one agency.
+fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agency, Keys)> {
     let id = format!("spiffe://overlap.example/agency/{name}");
     let directory = directory.join(name);
-    fs::create_dir_all(directory.join("agreements"))?;
+    fs::create_dir_all(&directory)?;
     let hosts = || Subject::Node {
         hosts: vec![HOST.to_owned(), "localhost".to_owned()],
     };
@@ -217,6 +238,10 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
         )?;
     }
     crate::files::write_data_key(&directory.join("data.key"))?;
+    let keys = Keys {
+        key: node.thumbprint,
+        signing_key: signing::write(&directory.join("signing.key"))?,
+    };
     let (peer, operator) = (free_port()?, free_port()?);
     let agency = Agency {
         name: name.to_owned(),
@@ -227,7 +252,7 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
         held: vec![peer, operator],
         node: None,
     };
-    Ok((agency, node.thumbprint))
+    Ok((agency, keys))
 }
 
 /// A port below those that the system gives to outgoing connections.
@@ -251,9 +276,10 @@ fn configuration(own: &Agency, all: &[Agency]) -> String {
     let mut text = format!(
         r#"name = "{name}"
 id = "{id}"
+country = "NL"
 state = "state"
 data_key = "data.key"
-agreements = "agreements"
+signing_key = "signing.key"
 
 [peer]
 listen = "{peer}"
@@ -287,7 +313,7 @@ roles = ["operator"]
     text
 }
 
-fn agreement(grant: &Grant, agencies: &[Agency], keys: &[String]) -> String {
+fn agreement(grant: &Grant, agencies: &[Agency], keys: &[Keys]) -> String {
     let now = Timestamp::now();
     let (from, until) = (now - 1.hour(), now + (24 * i64::from(DAYS)).hours());
     let list = |names: &[&str]| {
@@ -329,8 +355,8 @@ items_per_day = {per_day}
     for (agency, key) in agencies.iter().zip(keys) {
         if agency.name == grant.asker || agency.name == grant.holder {
             text.push_str(&format!(
-                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\ncountry = \"NL\"\nkey = \"{key}\"\n",
-                agency.name, agency.id
+                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\ncountry = \"NL\"\nkey = \"{}\"\nsigning_key = \"{}\"\n",
+                agency.name, agency.id, key.key, key.signing_key
             ));
         }
     }

@@ -1,5 +1,6 @@
 //! `overlap`: the command line of Overlap.
 
+mod agreement;
 mod bench;
 mod client;
 mod dataset;
@@ -9,8 +10,10 @@ mod fleet;
 mod hits;
 mod log;
 mod matching;
+mod order;
 mod output;
 mod pki;
+mod policy;
 mod process;
 mod profile;
 mod settings;
@@ -55,6 +58,15 @@ enum Command {
     Dataset(dataset::Command),
     /// Ask a peer what your dataset has in common with its
     Match(matching::Args),
+    /// Agree with other agencies on who may ask whom what; see and end what was agreed
+    #[command(subcommand)]
+    Agreement(agreement::Command),
+    /// Draft, sign and take in orders of a competent authority
+    #[command(subcommand)]
+    Order(order::Command),
+    /// Check your node's local policy, and see which rule allows or denies something
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// See the rules that decide what is compared, and what a value becomes under them
     #[command(subcommand)]
     Profile(profile::Command),
@@ -106,6 +118,9 @@ fn run(connection: Connection, command: Command, output: &mut Output) -> Result<
         Command::Status => runtime.block_on(status::run(connection.check()?, output)),
         Command::Dataset(command) => runtime.block_on(dataset::run(connection, command, output)),
         Command::Match(args) => runtime.block_on(matching::run(connection.check()?, args, output)),
+        Command::Agreement(command) => runtime.block_on(agreement::run(connection, command, output)),
+        Command::Order(command) => runtime.block_on(order::run(connection, command, output)),
+        Command::Policy(command) => runtime.block_on(policy::run(connection.check()?, command, output)),
         Command::Profile(command) => profile::run(command, output),
         Command::Hits(command) => runtime.block_on(hits::run(connection.check()?, command, output)),
         Command::Log(command) => runtime.block_on(log::run(connection, command, output)),

@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use comfy_table::Table;
 use indicatif::ProgressBar;
 use overlap_proto::pb::operator::{self as pb, match_response::Message};
-use overlap_records::{Kind, UnknownKind};
+use overlap_records::{Kind, Role, UnknownKind, UnknownRole};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -51,14 +51,29 @@ pub(crate) struct Args {
     /// Why, in words; goes to both logs
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
-    /// Agreement to ask under [default: the one that covers the query]
+    /// Agreement to ask under, by id or hash [default: the one that covers the query]
     #[arg(long)]
     pub(crate) agreement: Option<String>,
+    /// Role of the subjects to ask about: suspect, convicted, victim, witness, other; may be repeated [default: all that the agreement
+    /// covers in this mode]
+    #[arg(long = "role", value_name = "ROLE", value_parser = role)]
+    pub(crate) roles: Vec<String>,
+    /// Id of the order to ask under, where one is needed; `overlap order list` shows them
+    #[arg(long)]
+    pub(crate) order: Option<String>,
+    /// Country that you ask for, where the agreement lets your agency ask for another (two letters)
+    #[arg(long, value_name = "COUNTRY")]
+    pub(crate) on_behalf_of: Option<String>,
 }
 
 /// A kind's own spelling; an error that lists all of them otherwise.
 fn kind(word: &str) -> Result<String, UnknownKind> {
     word.parse::<Kind>().map(|kind| kind.to_string())
+}
+
+/// A role's own spelling; an error that lists all of them otherwise.
+fn role(word: &str) -> Result<String, UnknownRole> {
+    word.parse::<Role>().map(|role| role.to_string())
 }
 
 /// What a match found, in JSON.
@@ -73,8 +88,10 @@ pub(crate) struct MatchShape {
     pub(crate) transaction: String,
     pub(crate) own_set_size: u64,
     pub(crate) peer_set_size: u64,
-    /// Items that both hold; in mode hits, numbered identifiers.
-    pub(crate) count: u64,
+    /// Items that both hold; in mode hits, numbered identifiers. Null where it is not told.
+    pub(crate) count: Option<u64>,
+    /// In mode count: the count is not told, since it, or what is left of your set, is below this.
+    pub(crate) suppressed_below: Option<u64>,
     /// In mode hits: one per numbered identifier and own record.
     pub(crate) hits: Vec<HitShape>,
     /// In mode hits: one per own record and record of the peer, the best first.
@@ -127,6 +144,9 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         case_reference: args.case.clone(),
         reason: args.reason.clone(),
         agreement: args.agreement.clone().unwrap_or_default(),
+        roles: args.roles.clone(),
+        order: args.order.clone().unwrap_or_default(),
+        on_behalf_of: args.on_behalf_of.clone().unwrap_or_default(),
     };
     bar.set_message(format!("{} with {}", args.mode, args.peer));
     let mut answers = client.r#match(request).await?.into_inner();
@@ -139,7 +159,8 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         transaction: String::new(),
         own_set_size: 0,
         peer_set_size: 0,
-        count: 0,
+        count: None,
+        suppressed_below: None,
         hits: Vec::new(),
         candidates: Vec::new(),
     };
@@ -160,7 +181,8 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
                 .candidates
                 .extend(more.candidates.into_iter().map(candidate_shape)),
             Some(Message::Done(done)) => {
-                found.count = done.count;
+                found.suppressed_below = (done.suppressed_below > 0).then_some(done.suppressed_below);
+                found.count = found.suppressed_below.is_none().then_some(done.count);
                 found.peer_set_size = done.peer_set_size;
                 bar.finish_and_clear();
                 let told: BTreeSet<_> = found.hits.iter().map(|hit| (&hit.kind, &hit.identifier)).collect();
@@ -216,7 +238,19 @@ fn candidate_shape(candidate: pb::Candidate) -> CandidateShape {
 /// Prints a result for people, with at most `rows` of the hits and of the candidates.
 pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io::Result<()> {
     let (own, peer) = (grouped(found.own_set_size), grouped(found.peer_set_size));
-    let (count, kinds) = (grouped(found.count), found.kinds.join(", "));
+    let (count, kinds) = (grouped(found.count.unwrap_or_default()), found.kinds.join(", "));
+    if let Some(least) = found.suppressed_below {
+        writeln!(
+            out,
+            "{} holds too: a number of your {own} items ({kinds}) that is not told: it, or what is left, is below {least}.",
+            found.peer
+        )?;
+        return writeln!(
+            out,
+            "transaction {}, under agreement {}",
+            found.transaction, found.agreement
+        );
+    }
     match found.mode.as_str() {
         "hits" if !found.kinds.iter().any(|kind| kind == Kind::Person.as_str()) => writeln!(
             out,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::client::Failure;
 
 /// How to reach your own node
-#[derive(clap::Args, Default)]
+#[derive(Clone, clap::Args, Default)]
 #[command(next_help_heading = "Your node (also in ~/.config/overlap/cli.toml: node, ca, certificate, key)")]
 pub(crate) struct Connection {
     /// File with node, ca, certificate and key, so that daily commands are short

@@ -24,6 +24,8 @@ pub struct Agency {
     pub operator: SocketAddr,
     /// More lines for its configuration, such as limits.
     pub configuration: String,
+    /// Its country.
+    pub country: String,
     /// Where other nodes call it, where that is not [`Self::peer`].
     pub called_at: Option<SocketAddr>,
     pub(crate) node: Option<Child>,
@@ -41,6 +43,19 @@ impl Agency {
             .stdout
             .trim()
             .to_owned()
+    }
+
+    /// The pin of the key that its node signs with.
+    pub fn signing_thumbprint(&self) -> String {
+        Ran::of(program("overlap").args(["pki", "thumbprint", text(&self.file("signing.key"))]))
+            .stdout
+            .trim()
+            .to_owned()
+    }
+
+    /// Whether its node was started, and has not been stopped since.
+    pub fn is_running(&self) -> bool {
+        self.node.is_some()
     }
 
     /// Starts the node and waits until it listens.
@@ -120,14 +135,17 @@ impl Agency {
             peer,
             operator,
             configuration,
+            country,
             ..
         } = self;
         let mut toml = format!(
             r#"name = "{name}"
 id = "spiffe://overlap.example/agency/{name}"
+country = "{country}"
 state = "state"
 data_key = "data.key"
-agreements = "agreements"
+signing_key = "signing.key"
+policy = "policy.cedar"
 [peer]
 listen = "{peer}"
 certificate = "node.pem"
@@ -146,7 +164,7 @@ filter = "debug"
 {configuration}
 "#
         );
-        for user in ["analyst", "operator", "auditor"] {
+        for user in ["analyst", "operator", "coordinator", "functionary", "auditor"] {
             toml.push_str(&format!(
                 "[[users]]\nid = \"spiffe://{name}.example/user/{user}\"\nroles = [\"{user}\"]\n"
             ));

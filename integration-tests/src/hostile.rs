@@ -147,6 +147,14 @@ impl PeerService for Scripted {
         Err(Status::unimplemented("a hostile holder witnesses nothing"))
     }
 
+    async fn introduce(&self, _: Request<pb::IntroduceRequest>) -> Result<Response<pb::IntroduceResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder says not who it is"))
+    }
+
+    async fn settle(&self, _: Request<pb::SettleRequest>) -> Result<Response<pb::SettleResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder settles nothing"))
+    }
+
     async fn prove_consistency(
         &self,
         _: Request<pb::ProveConsistencyRequest>,

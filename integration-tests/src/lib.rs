@@ -3,16 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
 
 mod agency;
+mod agreement;
 mod hostile;
 mod process;
 mod proxy;
 mod world;
 
 pub use agency::Agency;
+pub use agreement::Agreement;
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use process::{Ran, binary, free_address, wait_for};
 pub use proxy::Proxy;
-pub use world::{Agreement, PURPOSE, World};
+pub use world::{PURPOSE, World};
 
 /// A JSON value that has to be text.
 pub fn text_of(value: &serde_json::Value) -> &str {

@@ -3,16 +3,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use overlap_records::Profile;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Agency,
+    Agency, Agreement,
     process::{Ran, free_address, program, text, wait_for},
 };
 
@@ -23,60 +23,8 @@ pub const PURPOSE: &str = "thb-investigation";
 pub struct World {
     directory: TempDir,
     agencies: Vec<Agency>,
-}
-
-/// What an agreement between two agencies says; every field but the parties has a sensible value.
-pub struct Agreement<'a> {
-    /// Id.
-    pub id: &'a str,
-    /// Who asks.
-    pub asker: &'a str,
-    /// Who is asked.
-    pub holder: &'a str,
-    /// Purposes.
-    pub purposes: &'a str,
-    /// Modes.
-    pub modes: &'a str,
-    /// Kinds.
-    pub kinds: &'a str,
-    /// Dataset of the holder.
-    pub dataset: &'a str,
-    /// Items per query, at least.
-    pub min_set_size: u64,
-    /// Items per query, at most.
-    pub max_set_size: u64,
-    /// Items per day.
-    pub items_per_day: u64,
-    /// Begin.
-    pub valid_from: &'a str,
-    /// End.
-    pub valid_until: &'a str,
-    /// Key of the asker that it pins, where that is not the asker's own.
-    pub asker_key: Option<String>,
-    /// The profile.
-    pub profile: Profile,
-}
-
-impl Agreement<'_> {
-    /// An agreement that covers everything between two agencies.
-    pub fn between<'a>(asker: &'a str, holder: &'a str) -> Agreement<'a> {
-        Agreement {
-            id: "thb-2026",
-            asker,
-            holder,
-            purposes: r#""thb-investigation""#,
-            modes: r#""hits", "count""#,
-            kinds: r#""phone", "email", "iban", "plate", "document", "bsn", "person""#,
-            dataset: "cases",
-            min_set_size: 1,
-            max_set_size: 1_000_000,
-            items_per_day: 100_000_000,
-            valid_from: "2026-01-01T00:00:00Z",
-            valid_until: "2099-01-01T00:00:00Z",
-            asker_key: None,
-            profile: Profile::eu_thb_1(),
-        }
-    }
+    /// Signed agreements that agencies' nodes take in once they run: by agency, with the file.
+    agreed: Mutex<Vec<(String, PathBuf)>>,
 }
 
 impl World {
@@ -86,6 +34,7 @@ impl World {
         let world = Self {
             agencies: Vec::new(),
             directory,
+            agreed: Mutex::default(),
         };
         let federation = world.path("federation");
         world.pki(&["ca", "--dir", text(&federation), "--name", "Test federation"]);
@@ -127,62 +76,54 @@ impl World {
         }
     }
 
-    /// Gives one agency an agreement.
+    /// Gives one agency an agreement that both have signed: at once if its node runs, otherwise when it starts.
     pub fn agree_one_sided(&self, name: &str, agreement: &Agreement<'_>) {
-        let Agreement {
-            id,
-            asker,
-            holder,
-            purposes,
-            modes,
-            kinds,
-            dataset,
-            ..
-        } = agreement;
-        let asker_key = agreement
-            .asker_key
-            .clone()
-            .unwrap_or_else(|| self.agency(asker).thumbprint());
-        let holder_key = self.agency(holder).thumbprint();
-        let profile = &agreement.profile;
-        let toml = format!(
-            r#"id = "{id}"
-purposes = [{purposes}]
-regime = "wpg"
-article = "20"
-profile = "{}"
-profile_hash = "{}"
-valid_from = "{}"
-valid_until = "{}"
-[[party]]
-name = "{asker}"
-id = "spiffe://overlap.example/agency/{asker}"
-country = "NL"
-key = "{asker_key}"
-[[party]]
-name = "{holder}"
-id = "spiffe://overlap.example/agency/{holder}"
-country = "NL"
-key = "{holder_key}"
-[[grant]]
-asker = "{asker}"
-holder = "{holder}"
-dataset = "{dataset}"
-modes = [{modes}]
-kinds = [{kinds}]
-min_set_size = {}
-max_set_size = {}
-items_per_day = {}
-"#,
-            profile.name(),
-            hex::encode(profile.hash()),
-            agreement.valid_from,
-            agreement.valid_until,
-            agreement.min_set_size,
-            agreement.max_set_size,
-            agreement.items_per_day,
-        );
-        fs::write(self.agency(name).directory.join(format!("agreements/{id}.toml")), toml).unwrap();
+        let file = self.sign(name, agreement, &[agreement.asker, agreement.holder]);
+        self.agreed.lock().unwrap().push((name.to_owned(), file));
+        self.take_agreements(name);
+    }
+
+    /// Writes an agreement, signed by these agencies, to a file of its own.
+    pub fn sign(&self, name: &str, agreement: &Agreement<'_>, signers: &[&str]) -> PathBuf {
+        let number = self.agreed.lock().unwrap().len();
+        let at = |what: &str| self.path(&format!("{}-{name}-{number}-{what}", agreement.id));
+        let mut file = at("draft.toml");
+        fs::write(&file, agreement.draft(self)).unwrap();
+        for signer in signers {
+            let (key, out) = (self.agency(signer).file("signing.key"), at(&format!("{signer}.json")));
+            let _ = fs::remove_file(&out);
+            let arguments = [
+                "agreement",
+                "sign",
+                text(&file),
+                "--key",
+                text(&key),
+                "--out",
+                text(&out),
+            ];
+            let ran = Ran::overlap(&arguments);
+            assert_eq!(ran.code, 0, "{ran:?}");
+            file = out;
+        }
+        file
+    }
+
+    /// Lets a running node take in what its agency agreed on.
+    fn take_agreements(&self, name: &str) {
+        if !self.agency(name).is_running() {
+            return;
+        }
+        let all = std::mem::take(&mut *self.agreed.lock().unwrap());
+        let (due, other): (Vec<_>, Vec<_>) = all.into_iter().partition(|(of, _)| of == name);
+        *self.agreed.lock().unwrap() = other;
+        for (_, file) in due {
+            let ran = self.run(
+                name,
+                "operator",
+                &["agreement", "take", text(&file), "--reason", "a test"],
+            );
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
     }
 
     /// Writes every node's configuration.
@@ -195,6 +136,7 @@ items_per_day = {}
     /// Starts a node and waits until it listens.
     pub fn start(&mut self, name: &str) {
         self.agency_mut(name).start();
+        self.take_agreements(name);
     }
 
     /// Runs `overlap` as a user of an agency.
@@ -363,7 +305,7 @@ items_per_day = {}
 
     fn agency_files(&self, name: &str, federation: &Path) -> Agency {
         let directory = self.path(name);
-        fs::create_dir_all(directory.join("agreements")).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         let users = directory.join("users");
         let id = format!("spiffe://overlap.example/agency/{name}");
         self.pki(&[
@@ -394,7 +336,14 @@ items_per_day = {}
             "--name",
             "operator",
         ]);
-        for user in ["analyst", "operator", "auditor", "stranger"] {
+        for user in [
+            "analyst",
+            "operator",
+            "coordinator",
+            "functionary",
+            "auditor",
+            "stranger",
+        ] {
             let uri = format!("spiffe://{name}.example/user/{user}");
             self.pki(&[
                 "user",
@@ -409,6 +358,9 @@ items_per_day = {}
             ]);
         }
         self.pki(&["data-key", text(&directory.join("data.key"))]);
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/policy/default.cedar");
+        fs::copy(policy, directory.join("policy.cedar")).unwrap();
+        self.pki(&["signing-key", text(&directory.join("signing.key"))]);
         for file in ["ca.pem", "ca.crl"] {
             fs::copy(federation.join(file), directory.join(format!("federation-{file}"))).unwrap();
         }
@@ -418,6 +370,7 @@ items_per_day = {}
             peer: free_address(),
             operator: free_address(),
             configuration: String::new(),
+            country: "NL".to_owned(),
             called_at: None,
             node: None,
         }

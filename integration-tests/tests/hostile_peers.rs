@@ -13,7 +13,7 @@ use overlap_psi::{
     Encoded, Item, Key, Protocol,
     dh::{Evaluator, Reply, Terms},
 };
-use overlap_records::{Kind, Profile};
+use overlap_records::{Kind, Profile, Role};
 use uuid::Uuid;
 
 const CSV: &str = "ref;phone;email\na;06-10000001;a@example.org\nb;06-10000002;\n";
@@ -40,13 +40,8 @@ fn elements(count: u32) -> Vec<Encoded> {
 }
 
 fn open(world: &World, set_size: u64, mode: Mode) -> Open {
-    // what the agreement says is known to both sides: its hash is in what the node explains
-    let config = world.agency("kmar").file("node.toml");
-    let explained =
-        overlap_integration_tests::Ran::overlap_node(&["--config", config.to_str().unwrap(), "--check"]).stdout;
-    let hash = explained.split("agreement thb-2026 (").nth(1).unwrap()[..64]
-        .parse()
-        .unwrap();
+    let agreements = world.json("kmar", "operator", &["agreement", "list"]);
+    let hash = agreements[0]["hash"].as_str().unwrap().parse().unwrap();
     Open {
         transaction: Uuid::now_v7(),
         agreement: "thb-2026".into(),
@@ -64,6 +59,9 @@ fn open(world: &World, set_size: u64, mode: Mode) -> Open {
         role: "analyst".into(),
         set_size,
         input_commitment: overlap_audit::Digest([1; 32]),
+        roles: Role::ALL.to_vec(),
+        order: None,
+        on_behalf_of: None,
     }
 }
 

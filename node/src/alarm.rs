@@ -8,12 +8,12 @@ use overlap_store::{Alarm, AlarmKind};
 use uuid::Uuid;
 
 use crate::{
-    config::Role,
     error::NodeError,
     node::{Node, now},
     operator_service::dataset_entry,
     policy::{self, Denial, User},
     pool::blocking,
+    rules::Action,
     spine::{self, Finding},
     witness,
 };
@@ -47,7 +47,7 @@ pub(crate) async fn raise(
     tracing::error!(agency, kind = kind.name(), what = alarm.what, "ALARM");
     let mut entry = policy::blank_entry(Operation::Consultation, Side::Witness, now(), Uuid::now_v7());
     entry.id = alarm.id;
-    entry.policy_hash = Some(node.config.policy_hash);
+    entry.policy_hash = Some(node.rules.load().hash);
     entry.holder = Some(node.config.id.clone());
     entry.asker = (agency != node.config.id).then(|| agency.to_owned());
     entry.reason = Some(format!("alarm: {}", kind.name()));
@@ -82,7 +82,7 @@ pub(crate) async fn acknowledge(node: &Arc<Node>, user: &User, wish: Acknowledge
     entry.reason = Some(wish.reason);
     let store = Arc::clone(&node.store);
     let alarms = blocking(move || store.log().alarms()).await??;
-    let found = user.acts_as(&[Role::Operator]).and_then(|role| {
+    let found = node.permit(user, Action::AcknowledgeAlarm).and_then(|role| {
         entry.role = Some(role.name().to_owned());
         let found = alarms.into_iter().find(|alarm| alarm.id == wish.id);
         found

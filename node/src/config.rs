@@ -1,28 +1,32 @@
 //! The configuration: read as it is written, then checked into what the rest of the node uses.
 
+mod callers;
+mod datasets;
 mod ldv;
 mod limits;
 
+pub(crate) use datasets::Marks;
 pub(crate) use ldv::Ldv;
 pub(crate) use limits::Limits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use overlap_audit::{Digest, VerifyingKey, log_name};
+use overlap_agreement::{BadKey as BadSigningKey, SigningKey};
+use overlap_audit::{Digest, VerifyingKey};
 use overlap_records::{Profile, ProfileError};
 use overlap_store::{BadKey, DataKey};
 use serde::{Deserialize, Serialize};
 
+use callers::{RawPeer, RawUser, peers, users};
+
 use crate::{
-    agreement::{Agreement, AgreementError},
     files::{self, FileError},
     identity::{self, IdentityError},
+    rules::{self, Rules, RulesError},
     tls::{Material, TlsError},
 };
 
@@ -32,6 +36,8 @@ pub struct Config {
     pub name: String,
     /// SPIFFE URI of this agency, as its certificate carries it.
     pub id: String,
+    /// Country of this agency, ISO 3166-1 alpha-2.
+    pub country: String,
     /// Where the store is.
     pub state: PathBuf,
     /// File of the data key.
@@ -42,14 +48,19 @@ pub struct Config {
     pub operator: Endpoint,
     pub(crate) peers: Vec<Peer>,
     pub(crate) users: BTreeMap<String, BTreeSet<Role>>,
-    pub(crate) agreements: Vec<Arc<Agreement>>,
+    /// What signs documents.
+    pub(crate) signing_key: SigningKey,
+    /// SHA-256 of the public key in the own certificate for peers.
+    pub(crate) key: Digest,
+    /// Marks on datasets, by name.
+    pub(crate) datasets: BTreeMap<String, Marks>,
+    /// File of the local policy; none: the default.
+    pub(crate) policy: Option<PathBuf>,
     /// The rules under which this node compares.
     pub(crate) profile: Profile,
     pub(crate) limits: Limits,
     /// Where ended entries are handed on to.
     pub(crate) ldv: Option<Ldv>,
-    /// SHA-256 of the local policy, which is the users with their roles and the limits: part of every entry.
-    pub(crate) policy_hash: Digest,
     /// How to log.
     pub log: LogConfig,
 }
@@ -127,9 +138,22 @@ pub enum ConfigError {
         /// What it has to be.
         must: String,
     },
-    /// An agreement cannot be used.
-    #[error(transparent)]
-    Agreement(#[from] AgreementError),
+    /// The local policy cannot be used.
+    #[error("{path}: {source}")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: RulesError,
+    },
+    /// The key that signs documents cannot be used.
+    #[error("{path}: {source}")]
+    SigningKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: BadSigningKey,
+    },
     /// The profile cannot be used.
     #[error("{path}: {source}")]
     Profile {
@@ -164,9 +188,11 @@ pub enum ConfigError {
 struct Raw {
     name: String,
     id: String,
+    country: String,
     state: PathBuf,
     data_key: PathBuf,
-    agreements: PathBuf,
+    signing_key: PathBuf,
+    policy: Option<PathBuf>,
     profile: Option<PathBuf>,
     peer: RawEndpoint,
     operator: RawEndpoint,
@@ -174,6 +200,8 @@ struct Raw {
     peers: Vec<RawPeer>,
     #[serde(default)]
     users: Vec<RawUser>,
+    #[serde(default)]
+    datasets: Vec<datasets::Raw>,
     #[serde(default)]
     limits: Limits,
     ldv: Option<ldv::Raw>,
@@ -189,22 +217,6 @@ struct RawEndpoint {
     key: PathBuf,
     ca: PathBuf,
     crl: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPeer {
-    name: String,
-    id: String,
-    address: String,
-    log_key: Option<VerifyingKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawUser {
-    id: String,
-    roles: BTreeSet<Role>,
 }
 
 impl Config {
@@ -228,16 +240,21 @@ impl Config {
         }
         let users = users(raw.users).map_err(|must| wrong("users", must))?;
         let limits = raw.limits.check().map_err(|(field, must)| wrong(field, must.into()))?;
-        let policy = serde_json::to_vec(&(&users, &limits)).map_err(|error| wrong("users", error.to_string()))?;
         let profile = match raw.profile {
             None => Profile::eu_thb_1(),
             Some(file) => profile(&base.join(file))?,
         };
-        let config = Self {
+        if raw.country.len() != 2 || !raw.country.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(wrong("country", "must be two capital letters, as in NL".into()));
+        }
+        let mut config = Self {
             peers: peers(raw.peers).map_err(|must| wrong("peers", must))?,
-            policy_hash: identity::sha256(&policy),
             users,
-            agreements: agreements(&base.join(raw.agreements), &raw.id, &profile)?,
+            country: raw.country,
+            signing_key: signing_key(&base.join(raw.signing_key))?,
+            key: Digest([0; 32]),
+            datasets: datasets::check(raw.datasets).map_err(|must| wrong("datasets", must))?,
+            policy: raw.policy.map(|file| base.join(file)),
             profile,
             name: raw.name,
             id: raw.id,
@@ -253,8 +270,25 @@ impl Config {
                 .map_err(|(field, must)| wrong(field, must.into()))?,
             log: raw.log,
         };
-        config.check_identity()?;
+        config.key = config.check_identity()?.key;
+        config.read_rules()?;
         Ok(config)
+    }
+
+    /// Reads the local policy.
+    pub(crate) fn read_rules(&self) -> Result<Rules, ConfigError> {
+        let (path, text) = match &self.policy {
+            Some(path) => (path.clone(), files::read(path)?),
+            None => (PathBuf::from("the default policy"), rules::DEFAULT.to_owned()),
+        };
+        // maps in order, numbers and words: this cannot fail
+        let rest = serde_json::to_vec(&(&self.users, &self.limits, &self.datasets)).unwrap_or_default();
+        Rules::parse(&text, &rest).map_err(|source| ConfigError::Policy { path, source })
+    }
+
+    /// Whether a dataset may only be compared under an order.
+    pub(crate) fn is_orders_only(&self, dataset: &str) -> bool {
+        self.datasets.get(dataset).is_some_and(|marks| marks.orders_only)
     }
 
     /// Reads the data key.
@@ -297,15 +331,29 @@ impl Config {
         if self.users.is_empty() {
             lines.push("no user is named: nobody can use this node".to_owned());
         }
-        if self.agreements.is_empty() {
-            lines.push("no agreement is there: nobody can ask or be asked anything".to_owned());
+        lines.extend(
+            self.datasets
+                .iter()
+                .filter(|(_, marks)| marks.orders_only)
+                .map(|(name, _)| format!("dataset {name} is compared under an order alone")),
+        );
+        if let Ok(rules) = self.read_rules() {
+            let file = match &self.policy {
+                Some(path) => path.display().to_string(),
+                None => "the default".to_owned(),
+            };
+            lines.push(format!("policy {file} has {} rules ({})", rules.len(), rules.hash));
         }
-        lines.extend(self.agreements.iter().flat_map(|agreement| agreement.explain()));
+        lines.push(format!("agreements pin its key {}", self.key));
+        lines.push(format!(
+            "and its signing key {}",
+            self.signing_key.public().thumbprint()
+        ));
         lines
     }
 
     /// The own certificates load, and the one for peers says who this is.
-    pub(crate) fn check_identity(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check_identity(&self) -> Result<identity::Certificate, ConfigError> {
         self.operator.tls.listener()?;
         self.peer.tls.listener()?;
         let path = self.peer.tls.certificate.clone();
@@ -327,17 +375,19 @@ impl Config {
                 must,
             });
         }
-        for agreement in &self.agreements {
-            if agreement.party(&self.id).is_some_and(|party| party.key != own.key) {
-                let must = "must pin the key of this node's certificate; see `overlap pki thumbprint`".to_owned();
-                return Err(ConfigError::Value {
-                    path,
-                    field: format!("agreement {}", agreement.id),
-                    must,
-                });
-            }
+        Ok(own)
+    }
+
+    /// The own certificates load, and have the key that they had at the start: agreements pin it.
+    pub(crate) fn check_same_identity(&self) -> Result<(), ConfigError> {
+        if self.check_identity()?.key == self.key {
+            return Ok(());
         }
-        Ok(())
+        Err(ConfigError::Value {
+            path: self.peer.tls.certificate.clone(),
+            field: "certificate".to_owned(),
+            must: "must keep its key while the node runs: agreements pin it; a new key takes a restart, and new agreements".to_owned(),
+        })
     }
 }
 
@@ -357,6 +407,14 @@ impl RawEndpoint {
 }
 
 impl Role {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Analyst,
+        Self::Operator,
+        Self::Coordinator,
+        Self::Functionary,
+        Self::Auditor,
+    ];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Analyst => "analyst",
@@ -375,46 +433,6 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, C
     })
 }
 
-fn peers(raw: Vec<RawPeer>) -> Result<Vec<Peer>, String> {
-    let mut names = BTreeSet::new();
-    raw.into_iter()
-        .map(
-            |RawPeer {
-                 name,
-                 id,
-                 address,
-                 log_key,
-             }| match () {
-                () if !is_spiffe(&id) => Err(format!("must give {name} a SPIFFE URI as id")),
-                () if !address.contains(':') => Err(format!("must give {name} an address with a port")),
-                () if !names.insert(name.clone()) => Err(format!("must name {name} once")),
-                () if log_key.as_ref().is_some_and(|key| key.name() != log_name(&id)) => {
-                    Err(format!("must give {name} a log_key that is called {}", log_name(&id)))
-                }
-                () => Ok(Peer {
-                    name,
-                    id,
-                    address,
-                    log_key,
-                }),
-            },
-        )
-        .collect()
-}
-
-fn users(raw: Vec<RawUser>) -> Result<BTreeMap<String, BTreeSet<Role>>, String> {
-    let mut users = BTreeMap::new();
-    for RawUser { id, roles } in raw {
-        if !is_spiffe(&id) {
-            return Err(format!("must give a SPIFFE URI as id, not {id}"));
-        }
-        if users.insert(id.clone(), roles).is_some() {
-            return Err(format!("must name {id} once"));
-        }
-    }
-    Ok(users)
-}
-
 fn profile(path: &Path) -> Result<Profile, ConfigError> {
     Profile::parse(&files::read(path)?).map_err(|source| ConfigError::Profile {
         path: path.to_owned(),
@@ -422,32 +440,11 @@ fn profile(path: &Path) -> Result<Profile, ConfigError> {
     })
 }
 
-/// Every `.toml` of the directory, in order of name.
-fn agreements(directory: &Path, own: &str, profile: &Profile) -> Result<Vec<Arc<Agreement>>, ConfigError> {
-    let unreadable = |source| FileError::Unreadable {
-        path: directory.to_owned(),
+fn signing_key(path: &Path) -> Result<SigningKey, ConfigError> {
+    SigningKey::from_pem(&files::read_secret(path)?).map_err(|source| ConfigError::SigningKey {
+        path: path.to_owned(),
         source,
-    };
-    let mut paths = fs::read_dir(directory)
-        .map_err(unreadable)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(unreadable)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    paths.sort();
-    let mut agreements: Vec<Arc<Agreement>> = Vec::new();
-    for path in paths {
-        let agreement = Agreement::parse(&path, &files::read(&path)?, own, profile)?;
-        if agreements.iter().any(|other| other.id == agreement.id) {
-            return Err(ConfigError::Value {
-                path,
-                field: "id".into(),
-                must: "must differ from other agreements".into(),
-            });
-        }
-        agreements.push(Arc::new(agreement));
-    }
-    Ok(agreements)
+    })
 }
 
 pub(crate) fn is_spiffe(id: &str) -> bool {

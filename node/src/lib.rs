@@ -4,7 +4,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod agreement;
+mod agreement_service;
+mod agreements;
 mod alarm;
 pub mod config;
 mod correspond;
@@ -21,12 +22,15 @@ mod log_service;
 mod node;
 mod operator_service;
 mod operator_stream;
+mod orders;
 mod peer_service;
 mod policy;
 mod pool;
 mod retention;
+mod rules;
 pub mod server;
 mod session;
+mod settle;
 mod spine;
 pub mod telemetry;
 mod tiles;

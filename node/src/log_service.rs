@@ -19,18 +19,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::{
-    config::{Peer, Role},
+    config::Peer,
     error::NodeError,
     node::{Node, now},
     operator_service::dataset_entry,
     policy::{Denial, User},
     pool::blocking,
+    rules::Action,
     session::send_blocking,
     spine::{self, Finding},
 };
 
-/// Who reads the log.
-pub(crate) const READERS: [Role; 2] = [Role::Auditor, Role::Operator];
 /// Bytes of one message of an export.
 const CHUNK: usize = 256 << 10;
 /// Messages that wait for the user's side.
@@ -108,7 +107,7 @@ async fn export_to(
     let mut entry = dataset_entry(node, user, Operation::Consultation, "");
     entry.dataset = None;
     entry.reason = Some(reason);
-    match user.acts_as(&READERS) {
+    match node.permit(user, Action::ExportLog) {
         Ok(role) => entry.role = Some(role.name().to_owned()),
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     }
@@ -158,7 +157,7 @@ pub(crate) async fn open_input(node: &Arc<Node>, user: &User, wish: OpenInput) -
     let mut entry = dataset_entry(node, user, Operation::Consultation, "");
     entry.dataset = None;
     entry.reason = Some(wish.reason);
-    match user.acts_as(&READERS) {
+    match node.permit(user, Action::OpenInput) {
         Ok(role) => entry.role = Some(role.name().to_owned()),
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     }

@@ -7,16 +7,21 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use overlap_audit::Digest;
 use overlap_store::Store;
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    agreements::Agreements,
     config::{Config, ConfigError},
     counted::Traffic,
     error::NodeError,
+    orders::Orders,
     pool::Pool,
+    rules::Rules,
+    server::ServeError,
     tls::{Listener, TlsError},
     witness::Correspondence,
 };
@@ -25,6 +30,10 @@ use crate::{
 pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) store: Arc<Store>,
+    pub(crate) agreements: Agreements,
+    pub(crate) orders: Orders,
+    /// The local policy in force; replaced whole when it is read again.
+    pub(crate) rules: ArcSwap<Rules>,
     pub(crate) pool: Pool,
     pub(crate) tls: Tls,
     pub(crate) traffic: Arc<Traffic>,
@@ -36,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) alarmed: watch::Sender<bool>,
     /// Alarms are raised one at a time.
     pub(crate) raising: tokio::sync::Mutex<()>,
+    /// What each peer has of each document, as this node last saw it.
+    pub(crate) told: Mutex<HashMap<(String, Digest), Digest>>,
     correspondence: HashMap<String, Correspondence>,
     sessions: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -48,8 +59,17 @@ pub(crate) struct Tls {
 }
 
 impl Node {
-    pub(crate) fn new(config: Config, store: Store, pool: Pool) -> Result<Self, TlsError> {
+    pub(crate) fn new(config: Config, store: Store, pool: Pool) -> Result<Self, ServeError> {
+        let store = Arc::new(store);
+        let unreadable = |source| ServeError::Store {
+            path: config.state.join("db"),
+            source,
+        };
         Ok(Self {
+            agreements: Agreements::load(&store).map_err(unreadable)?,
+            orders: Orders::load(&store).map_err(unreadable)?,
+            rules: ArcSwap::from_pointee(config.read_rules()?),
+            told: Mutex::default(),
             tls: Tls::load(&config)?,
             correspondence: config
                 .peers
@@ -59,7 +79,7 @@ impl Node {
             alarmed: watch::Sender::new(false),
             raising: tokio::sync::Mutex::default(),
             config,
-            store: Arc::new(store),
+            store,
             pool,
             traffic: Arc::default(),
             queries: TaskTracker::new(),
@@ -88,6 +108,16 @@ impl Node {
         })
     }
 
+    /// Reads certificates, keys, revocation lists and the policy again: all of them or, on any fault, none.
+    pub(crate) fn reload(&self) -> Result<(), ConfigError> {
+        let rules = self.config.read_rules()?;
+        self.tls.reload(&self.config)?;
+        self.rules.store(Arc::new(rules));
+        // what runs is judged by the new policy
+        self.agreements.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
     /// Refuses new work once the node is going down.
     pub(crate) fn check_open(&self) -> Result<(), NodeError> {
         if self.draining.is_cancelled() {
@@ -109,7 +139,7 @@ impl Tls {
 
     /// Reads every certificate, key and revocation list again: all of them or, on any fault, none.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), ConfigError> {
-        config.check_identity()?;
+        config.check_same_identity()?;
         let fresh = Self::load(config)?;
         self.peer.store(fresh.peer.load_full());
         self.operator.store(fresh.operator.load_full());

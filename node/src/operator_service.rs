@@ -7,6 +7,7 @@ use std::{
 
 use overlap_audit::{Entry, Operation, Outcome, Side};
 use overlap_proto::{
+    agreement::{AddOrder, CommitInput, Decide},
     fault::Reason,
     operator::{self, AcknowledgeAlarm, Erase, ListEntries, ListHits, OpenInput},
     pb::operator::{self as pb, operator_service_server::OperatorService},
@@ -17,8 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    SOFTWARE, alarm,
-    config::Role,
+    SOFTWARE, agreement_service, alarm,
     error::NodeError,
     log_service,
     node::{Node, now},
@@ -27,6 +27,7 @@ use crate::{
     policy::{self, Denial, User},
     pool::blocking,
     retention,
+    rules::{Action, Rules},
     spine::{self, Finding},
     trace::TraceContext,
 };
@@ -123,7 +124,7 @@ impl OperatorService for Operators {
         let trace = TraceContext::of(request.metadata());
         let wish = operator::Match::try_from(request.into_inner());
         let wish = wish.map_err(|error| NodeError::from(error).to_status())?;
-        let decision = policy::authorise_ask(&self.0.config, &self.0.store, &user, &wish, trace, now());
+        let decision = policy::authorise_ask(&self.0, &user, &wish, trace, now());
         Ok(Response::new(Box::pin(operator_stream::ask(&self.0, decision))))
     }
 
@@ -174,6 +175,98 @@ impl OperatorService for Operators {
         Ok(Response::new(pb::OpenInputResponse { proof }))
     }
 
+    async fn draft_agreement(&self, request: Request<pb::DraftAgreementRequest>) -> Answer<pb::DraftAgreementResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::draft(&node, &user, wish).await
+        })
+        .await
+    }
+
+    async fn propose_agreement(&self, request: Request<pb::ProposeAgreementRequest>) -> Answer<pb::AgreementResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::propose(&node, &user, wish).await
+        })
+        .await
+    }
+
+    async fn take_agreement(&self, request: Request<pb::TakeAgreementRequest>) -> Answer<pb::AgreementResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::take(&node, &user, wish).await
+        })
+        .await
+    }
+
+    async fn decide_agreement(&self, request: Request<pb::DecideAgreementRequest>) -> Answer<pb::AgreementResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::decide(&node, &user, Decide::try_from(wish)?).await
+        })
+        .await
+    }
+
+    async fn list_agreements(&self, request: Request<pb::ListAgreementsRequest>) -> Answer<pb::ListAgreementsResponse> {
+        self.answer(request, |node, user, _| async move {
+            node.permit(&user, Action::ReadAgreements)?;
+            let agreements = node.agreements.all();
+            let agreements = agreements.iter().map(|held| agreement_service::shown(&node, held));
+            Ok(pb::ListAgreementsResponse {
+                agreements: agreements.collect(),
+            })
+        })
+        .await
+    }
+
+    async fn add_order(&self, request: Request<pb::AddOrderRequest>) -> Answer<pb::AddOrderResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::add_order(&node, &user, AddOrder::try_from(wish)?).await
+        })
+        .await
+    }
+
+    async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Answer<pb::ListOrdersResponse> {
+        self.answer(request, |node, user, _| async move {
+            node.permit(&user, Action::ReadOrders)?;
+            let orders = node.orders.all();
+            let orders = orders
+                .iter()
+                .map(|(hash, held)| agreement_service::shown_order(*hash, held));
+            Ok(pb::ListOrdersResponse {
+                orders: orders.collect(),
+            })
+        })
+        .await
+    }
+
+    async fn commit_input(&self, request: Request<pb::CommitInputRequest>) -> Answer<pb::CommitInputResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::commit_input(&node, &user, CommitInput::try_from(wish)?).await
+        })
+        .await
+    }
+
+    async fn check_policy(&self, request: Request<pb::CheckPolicyRequest>) -> Answer<pb::CheckPolicyResponse> {
+        self.answer(request, |node, user, wish| async move {
+            node.permit(&user, Action::ExplainPolicy)?;
+            Ok(match Rules::parse(&wish.policy, b"") {
+                Ok(rules) => pb::CheckPolicyResponse {
+                    rules: u32::try_from(rules.len()).unwrap_or(u32::MAX),
+                    fault: String::new(),
+                },
+                Err(error) => pb::CheckPolicyResponse {
+                    rules: 0,
+                    fault: error.to_string(),
+                },
+            })
+        })
+        .await
+    }
+
+    async fn explain_policy(&self, request: Request<pb::ExplainPolicyRequest>) -> Answer<pb::ExplainPolicyResponse> {
+        self.answer(request, |node, user, wish| async move {
+            agreement_service::explain_policy(&node, &user, wish)
+        })
+        .await
+    }
+
     async fn acknowledge_alarm(
         &self,
         request: Request<pb::AcknowledgeAlarmRequest>,
@@ -193,13 +286,30 @@ impl OperatorService for Operators {
 }
 
 impl Operators {
+    /// Answers in a task: a caller that hangs up does not cut an entry.
+    async fn answer<T, R, F>(
+        &self,
+        request: Request<T>,
+        work: impl FnOnce(Arc<Node>, User, T) -> F,
+    ) -> Result<Response<R>, Status>
+    where
+        F: Future<Output = Result<R, NodeError>> + Send + 'static,
+        R: Send + 'static,
+    {
+        let user = self.user(&request)?;
+        self.0.check_open().map_err(|error| error.to_status())?;
+        let work = work(Arc::clone(&self.0), user, request.into_inner());
+        Ok(Response::new(joined(self.0.queries.spawn(work)).await?))
+    }
+
     fn user<T>(&self, request: &Request<T>) -> Result<User, Status> {
         User::of(&*caller(request)?, &self.0.config).map_err(|error| error.to_status())
     }
 
     fn reads_log<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let user = self.user(request)?;
-        user.acts_as(&log_service::READERS)
+        self.0
+            .permit(&user, Action::ReadLog)
             .map(drop)
             .map_err(|error| error.to_status())
     }
@@ -208,7 +318,7 @@ impl Operators {
 /// The entry of work on an own dataset.
 pub(crate) fn dataset_entry(node: &Node, user: &User, operation: Operation, dataset: &str) -> Entry {
     let mut entry = policy::blank_entry(operation, Side::Holder, now(), Uuid::now_v7());
-    entry.policy_hash = Some(node.config.policy_hash);
+    entry.policy_hash = Some(node.rules.load().hash);
     entry.person = Some(user.id.clone());
     entry.caller_certificate = Some(user.certificate);
     entry.holder = Some(node.config.id.clone());
@@ -221,10 +331,11 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
     let open_entries = blocking(move || store.log().open_entries()).await??.len() as u64;
     let (log, alarms) = log_service::status(node).await?;
     let config = &node.config;
+    let agreements = node.agreements.in_force(now());
     let peers = config.peers.iter().map(|peer| {
-        let both = config
-            .agreements
+        let both = agreements
             .iter()
+            .map(|held| held.agreement())
             .filter(|agreement| agreement.party(&peer.id).is_some());
         pb::Peer {
             name: peer.name.clone(),
@@ -246,6 +357,8 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
         log: Some(log),
         alarms,
         peer_bytes_sent: node.traffic.sent.load(Ordering::Relaxed),
+        signing_key: config.signing_key.public().thumbprint().0.to_vec().into(),
+        key: config.key.0.to_vec().into(),
         peer_bytes_received: node.traffic.received.load(Ordering::Relaxed),
     })
 }
@@ -253,7 +366,7 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
 async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo, NodeError> {
     let mut entry = dataset_entry(node, user, Operation::Erasure, &wish.dataset);
     entry.reason = Some(wish.reason);
-    let held = match user.acts_as(&[Role::Operator]) {
+    let held = match node.permit_on(user, Action::EraseDataset, &wish.dataset) {
         Err(error) => Err(error),
         Ok(role) => {
             entry.role = Some(role.name().to_owned());
@@ -289,7 +402,8 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
 
 async fn purge(node: &Arc<Node>, user: &User, only: Option<String>) -> Result<pb::PurgeDatasetsResponse, NodeError> {
     let named = only.as_deref();
-    let role = user.acts_as(&[Role::Operator]).and_then(|role| match named {
+    let role = node.permit_on(user, Action::PurgeDataset, named.unwrap_or_default());
+    let role = role.and_then(|role| match named {
         Some(name) if node.store.dataset(name).is_none() => Err(no_dataset(name)),
         _ => Ok(role),
     });

@@ -20,7 +20,6 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    config::Role,
     error::NodeError,
     findings::Findings,
     node::{Node, now},
@@ -28,6 +27,7 @@ use crate::{
     policy::{self, Denial, Permit, User},
     pool::{Pool, blocking},
     retention,
+    rules::Action,
     session::{self, Ask, Progress},
     spine::{self, Finding, Opened},
 };
@@ -84,6 +84,7 @@ async fn ask_and_tell(
         count: answer.count,
         peer_set_size: answer.peer_size,
         candidates: 0,
+        suppressed_below: answer.suppressed_below.unwrap_or_default(),
     };
     if let (Some((dataset, selection)), Some((findings, about))) = (held, answer.found) {
         done.candidates = findings.candidates.len() as u64;
@@ -118,7 +119,7 @@ fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {
         Progress::Admitted => Message::Admitted(pb::MatchAdmitted {
             transaction: operator::id(opened.entry().transaction),
             entry: operator::id(opened.entry().id),
-            agreement: terms.agreement.id.clone(),
+            agreement: terms.agreement.agreement().id.clone(),
             kinds: opened.entry().kinds.clone(),
             set_size: terms.opening.set_size,
         }),
@@ -248,7 +249,7 @@ async fn hits_of(
     let mut entry = dataset_entry(node, user, Operation::Consultation, "");
     entry.dataset = None;
     entry.reason = Some(wish.reason);
-    match user.acts_as(&[Role::Analyst, Role::Operator, Role::Coordinator]) {
+    match node.permit(user, Action::ReadHits) {
         Ok(role) => entry.role = Some(role.name().to_owned()),
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     }
@@ -374,7 +375,7 @@ pub(crate) async fn import(
         (true, base) => Ok(base),
         (false, _) => Ok(None),
     };
-    let permitted = user.acts_as(&[Role::Operator]);
+    let permitted = node.permit_on(user, Action::ImportDataset, &dataset);
     let base = match permitted.and_then(|role| profile.and(base).map(|base| (role, base))) {
         Ok((role, base)) => {
             entry.role = Some(role.name().to_owned());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use overlap_audit::{Operation, Side};
 use overlap_proto::{
+    agreement::{Introduction, Settle},
     log::{self, Cosign, Receipts},
     pb::peer::{self as pb, peer_service_server::PeerService},
     peer::{Request as Message, Response as Reply},
@@ -21,7 +22,7 @@ use crate::{
     node::{Node, now},
     policy::{self, Denial},
     session::Hold,
-    spine,
+    settle, spine,
     trace::TraceContext,
     witness,
 };
@@ -71,6 +72,29 @@ impl PeerService for Peers {
         self.answer(request, |node, caller, wish| async move {
             let answer = witness::cosign(&node, &caller, Cosign::try_from(wish)?).await?;
             Ok(answer.into())
+        })
+        .await
+    }
+
+    async fn introduce(
+        &self,
+        request: Request<pb::IntroduceRequest>,
+    ) -> Result<Response<pb::IntroduceResponse>, Status> {
+        self.answer(request, |node, _, _| async move {
+            let introduction = Introduction {
+                name: node.config.name.clone(),
+                country: node.config.country.clone(),
+                signing_key: node.config.signing_key.public().thumbprint(),
+            };
+            Ok(introduction.into())
+        })
+        .await
+    }
+
+    async fn settle(&self, request: Request<pb::SettleRequest>) -> Result<Response<pb::SettleResponse>, Status> {
+        self.answer(request, |node, caller, wish| async move {
+            let answer = settle::take(&node, &caller, Settle::try_from(wish)?).await?;
+            Ok((&answer).into())
         })
         .await
     }
@@ -150,7 +174,7 @@ async fn hold(
                     source: PeerMisbehaved::OutOfTurn,
                 },
             )),
-            Ok(Message::Open(open)) => policy::authorise_hold(&node.config, &node.store, caller, &open, trace, now()),
+            Ok(Message::Open(open)) => policy::authorise_hold(node, caller, &open, trace, now()),
         },
     };
     spine::run(node, decision, Hold { requests, replies }).await

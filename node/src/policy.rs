@@ -1,37 +1,47 @@
 //! Who may ask what: the one place that makes a [`Permit`].
 
-mod cover;
+mod ask;
+pub(crate) mod cover;
+mod hold;
+
+pub(crate) use ask::authorise_ask;
+pub(crate) use hold::authorise_hold;
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use overlap_audit::{Digest, Entry, Operation, Side};
+use overlap_agreement::{Grant, OrderRule, Signed};
+use overlap_audit::{Digest, Entry, InputSalt, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
 use overlap_records::Kind;
-use overlap_store::{Dataset, Quota, Selection, Store};
+use overlap_store::{Classes, Dataset, DocumentKind, Quota, Selection, Store};
 use uuid::Uuid;
 
 use crate::{
     SOFTWARE,
-    agreement::{Agreement, Grant, join},
+    agreements::Held,
     config::{Config, Peer, Role},
     error::NodeError,
     identity::Certificate,
+    node::Node,
+    orders::{self, Use},
+    rules::{self, Action, Asker, Query, Resource},
     trace::TraceContext,
 };
-use cover::{Ask, check_dataset, check_size, choose, cite, quota};
+use cover::{Ask, Drawing, check_dataset, check_own, check_size, check_standing, choose, cite, join, mode_of, quotas};
 
 /// Leave to run one match: whatever code runs it has been through here.
 pub(crate) struct Permit {
     entry: Entry,
-    quota: Quota,
+    quotas: Vec<Quota>,
     terms: Terms,
 }
 
 /// What was permitted.
 pub(crate) struct Terms {
-    pub(crate) agreement: Arc<Agreement>,
+    pub(crate) agreement: Arc<Held>,
+    pub(crate) grant: Grant,
     pub(crate) dataset: Dataset,
     /// What of the dataset takes part.
     pub(crate) selection: Selection,
@@ -60,13 +70,29 @@ impl Permit {
     /// Commits to the exact set that an own query asks with, in the entry and in what the holder is told.
     pub(crate) fn commit(mut self, store: &Store, spill: &Path) -> Result<Self, Box<Denial>> {
         let (id, terms) = (self.entry.id, &mut self.terms);
-        match store.log().commit_input(id, &terms.dataset, &terms.selection, spill) {
+        let order = terms.opening.order.as_deref();
+        let salt = match order.and_then(|order| order.document().input_commitment) {
+            None => Ok(None),
+            Some(given) => salt_of(store, &given),
+        };
+        let committed = salt.and_then(|salt| {
+            let commitment = store
+                .log()
+                .commit_input(id, &terms.dataset, &terms.selection, salt, spill)?;
+            order.map_or(Ok(()), |order| orders::check_commitment(order, &commitment))?;
+            Ok(commitment)
+        });
+        match committed {
             Ok(commitment) => {
                 terms.opening.input_commitment = commitment;
                 self.entry.input_commitment = Some(commitment);
                 Ok(self)
             }
-            Err(error) => Err(self.deny(error.into())),
+            Err(error) => {
+                // nothing was opened that it would be needed for; if this fails, the next start does it
+                let _ = store.log().drop_input(id);
+                Err(self.deny(error))
+            }
         }
     }
 
@@ -82,8 +108,8 @@ impl Permit {
         &self.entry
     }
 
-    pub(crate) fn quota(&self) -> Quota {
-        self.quota
+    pub(crate) fn quotas(&self) -> &[Quota] {
+        &self.quotas
     }
 
     pub(crate) fn terms(&self) -> &Terms {
@@ -104,18 +130,39 @@ impl User {
             certificate: certificate.thumbprint,
         })
     }
+}
 
-    /// The first of these roles that the user has.
-    pub(crate) fn acts_as(&self, roles: &[Role]) -> Result<Role, NodeError> {
-        roles
-            .iter()
-            .copied()
-            .find(|role| self.roles.contains(role))
-            .ok_or_else(|| {
-                let needed = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or ");
-                NodeError::refused(Reason::RoleDenied, format!("this needs the role {needed}"))
-            })
+impl Node {
+    /// The role in which a user may do something with the node; otherwise the refusal.
+    pub(crate) fn permit(&self, user: &User, action: Action) -> Result<Role, NodeError> {
+        let resource = Resource::Node(&self.config.name);
+        self.rules
+            .load()
+            .permit(user, action.name(), resource, None, crate::node::now())
     }
+
+    /// The role in which a user may do something with a dataset; otherwise the refusal.
+    pub(crate) fn permit_on(&self, user: &User, action: Action, dataset: &str) -> Result<Role, NodeError> {
+        let resource = self.dataset_resource(dataset);
+        self.rules
+            .load()
+            .permit(user, action.name(), resource, None, crate::node::now())
+    }
+
+    fn dataset_resource<'a>(&self, name: &'a str) -> Resource<'a> {
+        Resource::Dataset {
+            name,
+            orders_only: self.config.is_orders_only(name),
+        }
+    }
+}
+
+/// The salt that was drawn for a commitment when its order was drafted.
+fn salt_of(store: &Store, commitment: &Digest) -> Result<Option<InputSalt>, NodeError> {
+    let kept = store.documents().get(DocumentKind::Salt, commitment)?;
+    let bytes = kept.as_ref().and_then(|kept| kept.as_slice().try_into().ok());
+    // without it the commitments differ, which is what the refusal says
+    Ok(bytes.map(InputSalt::from_bytes))
 }
 
 /// An entry with nothing but its ids, its time and its kind.
@@ -142,6 +189,9 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         caller_certificate: None,
         recipients: Vec::new(),
         country: None,
+        roles: Vec::new(),
+        order_hash: None,
+        on_behalf_of: None,
         dataset: None,
         dataset_version: None,
         kinds: Vec::new(),
@@ -159,243 +209,91 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
     }
 }
 
-/// Judges a user's wish to ask a peer.
-pub(crate) fn authorise_ask(
-    config: &Config,
-    store: &Store,
-    user: &User,
-    request: &operator::Match,
-    trace: Option<TraceContext>,
-    now: Timestamp,
-) -> Result<Permit, Box<Denial>> {
-    let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
-    TraceContext::enter(trace, &mut entry);
-    entry.policy_hash = Some(config.policy_hash);
-    entry.purpose = Some(request.purpose.clone());
-    entry.case_reference = Some(request.case_reference.clone());
-    entry.reason = Some(request.reason.clone());
-    entry.person = Some(user.id.clone());
-    entry.caller_certificate = Some(user.certificate);
-    entry.asker = Some(config.id.clone());
-    entry.recipients = vec![config.id.clone()];
-    entry.mode = Some(request.mode.to_string());
-    entry.protocol = Some(Protocol::DhPsi.to_string());
-    entry.profile = Some(config.profile.name().to_owned());
-    entry.profile_hash = Some(Digest(config.profile.hash()));
-    entry.dataset = Some(request.dataset.clone());
-    entry.agreement = request.agreement.clone();
-    match ask(config, store, user, request, now, &mut entry) {
-        Ok((terms, quota)) => Ok(Permit { entry, quota, terms }),
-        Err(error) => Err(Box::new(Denial { entry, error })),
+/// What the local policy says of a peer's query.
+fn check_rules(node: &Node, peer: &Peer, country: &str, open: &peer::Open, now: Timestamp) -> Result<(), NodeError> {
+    let asker = Asker {
+        id: &peer.id,
+        name: &peer.name,
+        country,
+    };
+    let query = Query {
+        peer: peer.name.clone(),
+        purpose: open.purpose.clone(),
+        case_reference: open.case_reference.clone(),
+        mode: open.mode.to_string(),
+        kinds: words(&open.kinds),
+        roles: words(&open.roles),
+        set_size: open.set_size,
+        has_order: open.order.is_some(),
+        on_behalf_of: open.on_behalf_of.clone(),
+    };
+    let verdict = node
+        .rules
+        .load()
+        .peer(&asker, node.dataset_resource(&open.dataset), &query, now)?;
+    match verdict.is_allowed {
+        true => Ok(()),
+        false => Err(rules::refusal(&verdict)),
     }
 }
 
-fn ask(
-    config: &Config,
-    store: &Store,
-    user: &User,
-    request: &operator::Match,
-    now: Timestamp,
-    entry: &mut Entry,
-) -> Result<(Terms, Quota), NodeError> {
-    let role = user.acts_as(&[Role::Analyst, Role::Coordinator])?;
-    entry.role = Some(role.name().to_owned());
-    let peer = config
-        .peers
-        .iter()
-        .find(|peer| peer.name == request.peer)
-        .ok_or_else(|| {
-            let known = join(config.peers.iter().map(|peer| &peer.name));
-            NodeError::refused(
-                Reason::NotFound,
-                format!("no peer has the name {}; known are: {known}", request.peer),
-            )
-        })?;
-    entry.holder = Some(peer.id.clone());
-    let dataset = store.dataset(&request.dataset).ok_or_else(|| {
-        NodeError::refused(
-            Reason::NotFound,
-            format!(
-                "no dataset has the name {}; see `overlap dataset list`",
-                request.dataset
-            ),
-        )
-    })?;
-    entry.dataset_version = Some(dataset.info().version);
-    let (agreement, grant) = choose(config, request, &peer.id, now)?;
-    cite(entry, agreement, &config.id);
-    let held = dataset.info().kinds();
-    let kinds: Vec<Kind> = match &request.kinds {
-        Some(kinds) => kinds.clone(),
-        None => grant
-            .kinds
-            .iter()
-            .copied()
-            .filter(|kind| held.contains_key(kind))
-            .collect(),
-    };
-    entry.kinds = kinds.iter().map(ToString::to_string).collect();
-    check_dataset(&dataset, &config.profile, now)?;
-    let selection = selection(config, &kinds, request.mode);
-    let set_size = dataset.items(&selection);
-    if set_size == 0 {
-        let message = format!(
-            "dataset {} holds no items of the kinds that may be asked",
-            request.dataset
-        );
-        return Err(NodeError::refused(Reason::NotFound, message));
+/// Judges a query that runs anew, after something changed that it was permitted by.
+pub(crate) fn check_again(node: &Node, entry: &Entry, terms: &Terms, now: Timestamp) -> Result<(), NodeError> {
+    let open = &terms.opening;
+    // as it is known now, not as it was when the query began
+    let known = node.agreements.get(&open.agreement_hash);
+    check_standing(node, known.as_ref().unwrap_or(&terms.agreement), now)?;
+    if let Some(order) = open.order.as_deref() {
+        node.orders.check_standing(order, now)?;
     }
-    entry.input_count = Some(set_size);
-    check_size(set_size, grant)?;
-    let opening = peer::Open {
-        transaction: entry.transaction,
-        agreement: agreement.id.clone(),
-        agreement_hash: agreement.hash,
-        dataset: grant.dataset.clone(),
-        mode: request.mode,
-        protocol: Protocol::DhPsi,
-        profile: config.profile.name().to_owned(),
-        profile_hash: Digest(config.profile.hash()),
-        kinds,
-        purpose: request.purpose.clone(),
-        case_reference: request.case_reference.clone(),
-        reason: request.reason.clone(),
-        person: user.id.clone(),
-        role: role.name().to_owned(),
-        set_size,
-        input_commitment: overlap_audit::empty_root(),
-    };
-    let terms = Terms {
-        agreement: Arc::clone(agreement),
-        dataset,
-        selection,
-        peer: peer.clone(),
-        peer_key: grant.holder.key,
-        opening,
-    };
-    Ok((terms, quota(agreement, grant, set_size, now)))
-}
-
-/// Judges a peer's wish to ask this node.
-pub(crate) fn authorise_hold(
-    config: &Config,
-    store: &Store,
-    caller: &Certificate,
-    open: &peer::Open,
-    trace: Option<TraceContext>,
-    now: Timestamp,
-) -> Result<Permit, Box<Denial>> {
-    let mut entry = blank_entry(Operation::Combination, Side::Holder, now, open.transaction);
-    TraceContext::enter(trace, &mut entry);
-    entry.policy_hash = Some(config.policy_hash);
-    entry.purpose = Some(open.purpose.clone());
-    entry.case_reference = Some(open.case_reference.clone());
-    entry.reason = Some(open.reason.clone());
-    entry.person = Some(open.person.clone());
-    entry.role = Some(open.role.clone());
-    entry.asker = Some(caller.id.clone());
-    entry.holder = Some(config.id.clone());
-    entry.caller_certificate = Some(caller.thumbprint);
-    entry.recipients = vec![caller.id.clone()];
-    entry.mode = Some(open.mode.to_string());
-    entry.protocol = Some(open.protocol.to_string());
-    entry.profile = Some(open.profile.clone());
-    entry.profile_hash = Some(open.profile_hash);
-    entry.dataset = Some(open.dataset.clone());
-    entry.kinds = open.kinds.iter().map(ToString::to_string).collect();
-    entry.input_count = Some(open.set_size);
-    entry.input_commitment = Some(open.input_commitment);
-    entry.agreement = Some(open.agreement.clone());
-    match hold(config, store, caller, open, now, &mut entry) {
-        Ok((terms, quota)) => Ok(Permit { entry, quota, terms }),
-        Err(error) => Err(Box::new(Denial { entry, error })),
+    match entry.side {
+        Side::Asker => {
+            let Some(roles) = node.config.users.get(&open.person) else {
+                return Err(NodeError::Broken("a query of no user"));
+            };
+            let user = User {
+                id: open.person.clone(),
+                roles: roles.clone(),
+                certificate: entry.caller_certificate.unwrap_or(node.config.key),
+            };
+            let query = Query {
+                peer: terms.peer.name.clone(),
+                purpose: open.purpose.clone(),
+                case_reference: open.case_reference.clone(),
+                mode: open.mode.to_string(),
+                kinds: words(&open.kinds),
+                roles: words(&open.roles),
+                set_size: open.set_size,
+                has_order: open.order.is_some(),
+                on_behalf_of: open.on_behalf_of.clone(),
+            };
+            let dataset = entry.dataset.as_deref().unwrap_or_default();
+            let resource = node.dataset_resource(dataset);
+            let rules = node.rules.load();
+            rules.permit(&user, "ask", resource, Some(&query), now).map(drop)
+        }
+        _ => {
+            let party = terms.agreement.agreement().party(&terms.peer.id);
+            let country = party.map(|party| party.country.as_str()).unwrap_or_default();
+            check_rules(node, &terms.peer, country, open, now)
+        }
     }
 }
 
-fn hold(
-    config: &Config,
-    store: &Store,
-    caller: &Certificate,
-    open: &peer::Open,
-    now: Timestamp,
-    entry: &mut Entry,
-) -> Result<(Terms, Quota), NodeError> {
-    let peer = config.peers.iter().find(|peer| peer.id == caller.id).ok_or_else(|| {
-        NodeError::refused(
-            Reason::UnknownCaller,
-            format!("{} is no peer of {}", caller.id, config.name),
-        )
-    })?;
-    let denied = |message: String| NodeError::refused(Reason::AgreementDenied, message);
-    let none = || {
-        denied(format!(
-            "{} has no agreement {} with {}",
-            config.name, open.agreement, peer.name
-        ))
-    };
-    let agreement = config
-        .agreements
-        .iter()
-        .find(|agreement| agreement.id == open.agreement)
-        .ok_or_else(none)?;
-    let party = agreement.party(&caller.id).ok_or_else(none)?;
-    if party.key != caller.key {
-        return Err(denied(format!(
-            "agreement {} pins another key for {}",
-            agreement.id, peer.name
-        )));
+/// Whether a query needs an order: by the agreement, or by the own dataset's mark.
+fn order_rule(config: &Config, grant: &Grant, own_dataset: &str) -> OrderRule {
+    match config.is_orders_only(own_dataset) {
+        true => OrderRule::Required,
+        false => grant.order,
     }
-    let own = (config.profile.name(), Digest(config.profile.hash()));
-    if (open.profile.as_str(), open.profile_hash) != own {
-        return Err(denied(format!(
-            "the asker's items are made under profile {} ({}), this node's under {} ({}): both sides need the same profile",
-            open.profile, open.profile_hash, own.0, own.1,
-        )));
-    }
-    if agreement.hash != open.agreement_hash {
-        let message = format!(
-            "agreement {} is {} here and {} at the asker: both sides need the same file",
-            agreement.id, agreement.hash, open.agreement_hash
-        );
-        return Err(denied(message));
-    }
-    cite(entry, agreement, &caller.id);
-    let between = |grant: &&Grant| grant.asker.id == caller.id && grant.holder.id == config.id;
-    let grants: Vec<&Grant> = agreement
-        .grants
-        .iter()
-        .filter(between)
-        .filter(|grant| grant.dataset == open.dataset)
-        .collect();
-    let ask = Ask {
-        purpose: &open.purpose,
-        mode: open.mode,
-        kinds: Some(&open.kinds),
-        now,
-    };
-    let grant = ask.covering(agreement, &grants)?;
-    check_size(open.set_size, grant)?;
-    let dataset = store.dataset(&open.dataset).ok_or_else(|| {
-        NodeError::refused(
-            Reason::NotFound,
-            format!("{} has no dataset {} loaded", config.name, open.dataset),
-        )
-    })?;
-    entry.dataset_version = Some(dataset.info().version);
-    check_dataset(&dataset, &config.profile, now)?;
-    let terms = Terms {
-        agreement: Arc::clone(agreement),
-        dataset,
-        selection: selection(config, &open.kinds, open.mode),
-        peer: peer.clone(),
-        peer_key: party.key,
-        opening: open.clone(),
-    };
-    Ok((terms, quota(agreement, grant, open.set_size, now)))
+}
+
+fn words<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 /// What takes part: in mode `count` a person has one item, not several.
-fn selection(config: &Config, kinds: &[Kind], mode: peer::Mode) -> Selection {
+pub(crate) fn selection(config: &Config, kinds: &[Kind], mode: peer::Mode) -> Selection {
     Selection::of(&config.profile, kinds, mode == peer::Mode::Count)
 }
 

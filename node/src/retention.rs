@@ -285,7 +285,7 @@ fn counted(erased: u64) -> Finding {
 /// The entry of the node's own work.
 fn blank(node: &Node, dataset: &str) -> Entry {
     let mut entry = policy::blank_entry(Operation::Erasure, Side::Holder, now(), Uuid::now_v7());
-    entry.policy_hash = Some(node.config.policy_hash);
+    entry.policy_hash = Some(node.rules.load().hash);
     entry.holder = Some(node.config.id.clone());
     entry.dataset = Some(dataset.to_owned());
     entry

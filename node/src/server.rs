@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     alarm,
-    config::{Config, ConfigError, Role},
+    config::{Config, ConfigError},
     correspond,
     error::NodeError,
     ldv,
@@ -34,7 +34,9 @@ use crate::{
     peer_service::{Peers, caller},
     policy::{self, Denial, User},
     pool::Pool,
-    retention, spine, tiles,
+    retention,
+    rules::Action,
+    settle, spine, tiles,
     tls::TlsError,
 };
 
@@ -146,6 +148,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     background.spawn(tell_health(Arc::clone(&node), health));
     for peer in &config.peers {
         background.spawn(correspond::run(Arc::clone(&node), peer.clone()));
+        background.spawn(settle::run(Arc::clone(&node), peer.clone()));
     }
     ready(config, addresses);
     tracing::info!(peer = %addresses.peer, operator = %addresses.operator, "listening");
@@ -286,7 +289,7 @@ impl Refusals {
 
 fn may_reflect(node: &Node, request: &Request<()>) -> Result<(), Status> {
     let user = User::of(&*caller(request)?, &node.config).map_err(|error| error.to_status())?;
-    user.acts_as(&[Role::Operator])
+    node.permit(&user, Action::Reflect)
         .map(drop)
         .map_err(|error| error.to_status())
 }
@@ -306,7 +309,7 @@ async fn wait_for_stop(node: &Node) -> io::Result<()> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => match node.tls.reload(&node.config) {
+            _ = hangup.recv() => match node.reload() {
                 Ok(()) => tracing::info!("certificates and revocation lists were read again"),
                 Err(error) => tracing::error!(%error, "certificates stay as they were"),
             },

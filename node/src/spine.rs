@@ -9,12 +9,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::FutureExt;
 use overlap_audit::{Closing, Digest, Entry, Outcome, Side};
 use overlap_proto::fault::Reason;
 use overlap_store::StoreError;
+use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -22,7 +24,7 @@ use crate::{
     error::NodeError,
     fault,
     node::{Node, now},
-    policy::{Denial, Permit, Terms},
+    policy::{self, Denial, Permit, Terms},
     pool::blocking,
 };
 
@@ -90,14 +92,12 @@ pub(crate) async fn run<S: Session>(
         let side = opened.entry().side;
         fault::point(side, "opened");
         let mut finding = Finding::default();
-        let limit = node.config.limits.session;
-        let running = tokio::time::timeout(limit, session.run(node, &opened, &mut finding));
-        let ended = match unpanicked(running).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(_)) => Err(NodeError::Overtime {
-                seconds: limit.as_secs(),
-            }),
-            Err(panic) => Err(panic),
+        let running = unpanicked(session.run(node, &opened, &mut finding));
+        // a permission that ends while it is used ends the session
+        let ended = tokio::select! {
+            biased;
+            error = forbidden(node, &opened) => Err(error),
+            ended = running => ended.flatten(),
         };
         let (outcome, detail) = match &ended {
             Ok((outcome, _)) => (*outcome, finding.remark.take()),
@@ -118,6 +118,34 @@ pub(crate) async fn run<S: Session>(
     }
     .instrument(span)
     .await
+}
+
+/// Waits until a query may go on no more: its time is over, its agreement or order has ended, or the policy has changed against it.
+async fn forbidden(node: &Arc<Node>, opened: &Opened) -> NodeError {
+    let limit = node.config.limits.session;
+    let overtime = Instant::now() + limit;
+    let mut changed = node.agreements.changed.subscribe();
+    let terms = opened.terms();
+    let order = terms.opening.order.as_ref().map(|order| order.document().valid_until);
+    let until = terms.agreement.agreement().valid_until;
+    let until = order.map_or(until, |order| order.min(until));
+    loop {
+        if let Err(error) = policy::check_again(node, opened.entry(), terms, now()) {
+            return error;
+        }
+        // the clock may be set meanwhile: looked at again every minute
+        let left = Duration::try_from(until.duration_since(now())).unwrap_or_default();
+        let again = Instant::now() + left.min(Duration::from_secs(60));
+        tokio::select! {
+            _ = changed.changed() => {}
+            () = tokio::time::sleep_until(again.min(overtime)) => {}
+        }
+        if Instant::now() >= overtime {
+            return NodeError::Overtime {
+                seconds: limit.as_secs(),
+            };
+        }
+    }
 }
 
 /// Closes what a crash left open. Runs before the node listens.
@@ -165,7 +193,7 @@ pub(crate) async fn logged<T>(
     work: impl Future<Output = Result<(Outcome, Finding, T), NodeError>>,
 ) -> Result<T, NodeError> {
     let id = entry.id;
-    let opened = node.store.log().open_entry(&entry, None).await;
+    let opened = node.store.log().open_entry(&entry, &[]).await;
     opened.map_err(|error| failed(node, error))?;
     let (outcome, mut finding, ended) = match unpanicked(work).await.flatten() {
         Ok((outcome, finding, result)) => (outcome, finding, Ok(result)),
@@ -213,7 +241,7 @@ pub(crate) async fn record(
 }
 
 async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
-    let opened = node.store.log().open_entry(permit.entry(), Some(permit.quota())).await;
+    let opened = node.store.log().open_entry(permit.entry(), permit.quotas()).await;
     if opened.is_err() && permit.entry().side == Side::Asker {
         let (store, id) = (Arc::clone(&node.store), permit.entry().id);
         // what would open the commitment of a query that is not asked; if this fails, the next start does it
@@ -221,14 +249,24 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
     }
     match opened {
         Ok(()) => Ok(Opened { permit }),
-        Err(StoreError::QuotaExceeded { limit, used }) => {
-            let message = format!(
-                "the agreement's daily amount of {limit} items is used up: {used} asked today, {} more wanted",
-                permit.quota().items
-            );
+        Err(StoreError::QuotaExceeded { name, limit, used }) => {
+            let wanted = permit.quotas().iter().find(|quota| quota.name == name);
+            let wanted = wanted.map_or(0, |quota| quota.amount);
+            let message = match name {
+                "items_per_day" => format!(
+                    "the agreement's daily amount of {limit} items is used up: {used} asked today, {wanted} more wanted"
+                ),
+                "items_per_user_and_day" => format!(
+                    "the agreement's daily amount of {limit} items for one user is used up: {used} asked today, {wanted} more wanted"
+                ),
+                "queries_per_hour" => {
+                    format!("the agreement allows {limit} queries an hour: {used} were asked in this one")
+                }
+                _ => format!("the order may be used {limit} times at one holder: {used} uses are counted"),
+            };
             let denial = Denial {
                 entry: permit.entry().clone(),
-                error: NodeError::limit("items_per_day", message),
+                error: NodeError::limit(name, message),
             };
             Err(deny(node, denial).await)
         }

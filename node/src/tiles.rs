@@ -15,7 +15,7 @@ use axum::{
 };
 use tlog_tiles::Tile;
 
-use crate::{listen::Caller, log_service::READERS, node::Node, policy::User, pool::blocking};
+use crate::{listen::Caller, node::Node, policy::User, pool::blocking, rules::Action};
 
 /// Height of tiles in paths as the library reads them; C2SP leaves it out.
 const HEIGHT: &str = "8";
@@ -37,7 +37,7 @@ async fn authorise(State(node): State<Arc<Node>>, request: Request, next: axum::
     let permitted = caller
         .check_now()
         .and_then(|()| User::of(&caller.certificate, &node.config))
-        .and_then(|user| user.acts_as(&READERS));
+        .and_then(|user| node.permit(&user, Action::ReadLog));
     match permitted {
         Ok(_) => next.run(request).await,
         Err(error) => (StatusCode::FORBIDDEN, format!("{error}\n")).into_response(),

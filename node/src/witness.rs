@@ -421,11 +421,8 @@ fn known<'a>(node: &'a Node, caller: &Certificate) -> Result<&'a Peer, NodeError
 
 /// Whether a peer's node has a key that an agreement pins.
 pub(crate) fn check_key(node: &Node, peer: &Peer, certificate: &Certificate) -> Result<(), NodeError> {
-    let pinned = node
-        .config
-        .agreements
-        .iter()
-        .filter_map(|agreement| agreement.party(&peer.id));
+    let agreements = node.agreements.in_force(now());
+    let pinned = agreements.iter().filter_map(|held| held.agreement().party(&peer.id));
     let mut pinned = pinned.map(|party| party.key).peekable();
     if pinned.peek().is_none() || pinned.any(|key| key == certificate.key) {
         return Ok(());

@@ -102,6 +102,22 @@ pub(crate) fn uuid(field: &'static str, bytes: &[u8]) -> Result<Uuid, WireError>
     Ok(id)
 }
 
+/// ISO 3166-1 alpha-2.
+pub(crate) fn country(field: &'static str, text: String) -> Result<String, WireError> {
+    match text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        true => Ok(text),
+        false => Err(WireError::new(field, "must be two capital letters, as in NL")),
+    }
+}
+
+/// What may be left out.
+pub(crate) fn optional<T>(
+    text: String,
+    check: impl FnOnce(String) -> Result<T, WireError>,
+) -> Result<Option<T>, WireError> {
+    (!text.is_empty()).then(|| check(text)).transpose()
+}
+
 /// A name out of a list.
 pub(crate) fn listed<T: std::str::FromStr>(
     field: &'static str,

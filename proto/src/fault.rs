@@ -21,6 +21,10 @@ pub enum Reason {
     RoleDenied,
     /// No agreement covers the query.
     AgreementDenied,
+    /// The local policy of the node does not allow it.
+    PolicyDenied,
+    /// An order is missing, or does not cover the query.
+    OrderDenied,
     /// A limit was reached.
     LimitReached,
     /// A dataset holds records that have expired.
@@ -43,11 +47,13 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidRequest,
         Self::UnknownCaller,
         Self::RoleDenied,
         Self::AgreementDenied,
+        Self::PolicyDenied,
+        Self::OrderDenied,
         Self::LimitReached,
         Self::DatasetExpired,
         Self::NotFound,
@@ -66,6 +72,8 @@ impl Reason {
             Self::UnknownCaller => "UNKNOWN_CALLER",
             Self::RoleDenied => "ROLE_DENIED",
             Self::AgreementDenied => "AGREEMENT_DENIED",
+            Self::PolicyDenied => "POLICY_DENIED",
+            Self::OrderDenied => "ORDER_DENIED",
             Self::LimitReached => "LIMIT_REACHED",
             Self::DatasetExpired => "DATASET_EXPIRED",
             Self::NotFound => "NOT_FOUND",
@@ -82,7 +90,9 @@ impl Reason {
         match self {
             Self::InvalidRequest => Code::InvalidArgument,
             Self::UnknownCaller => Code::Unauthenticated,
-            Self::RoleDenied | Self::AgreementDenied | Self::PeerRefused => Code::PermissionDenied,
+            Self::RoleDenied | Self::AgreementDenied | Self::PolicyDenied | Self::OrderDenied | Self::PeerRefused => {
+                Code::PermissionDenied
+            }
             Self::LimitReached => Code::ResourceExhausted,
             Self::DatasetExpired => Code::FailedPrecondition,
             Self::NotFound => Code::NotFound,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::{Timestamp, civil::Date};
 use overlap_audit::{Digest, Outcome};
-use overlap_records::{Identifier, Kind, Record};
+use overlap_records::{Identifier, Kind, Record, Role};
 use uuid::Uuid;
 
 use crate::{
@@ -31,6 +31,12 @@ pub struct Match {
     pub reason: String,
     /// Agreement; none: the one that covers the query.
     pub agreement: Option<String>,
+    /// Roles of the subjects to ask about; none: all that the grant covers.
+    pub roles: Option<Vec<Role>>,
+    /// Id of the order to ask under.
+    pub order: Option<String>,
+    /// Country to ask for, where that is not the own.
+    pub on_behalf_of: Option<String>,
 }
 
 /// One step of an import.
@@ -131,10 +137,13 @@ impl TryFrom<pb::MatchRequest> for Match {
             purpose: check::name("purpose", request.purpose)?,
             case_reference: check::case_reference("case_reference", request.case_reference)?,
             reason: check::reason("reason", request.reason)?,
-            agreement: match request.agreement {
-                none if none.is_empty() => None,
-                id => Some(check::name("agreement", id)?),
+            agreement: check::optional(request.agreement, |id| check::name("agreement", id))?,
+            roles: match request.roles.as_slice() {
+                [] => None,
+                names => Some(peer::roles("roles", names)?),
             },
+            order: check::optional(request.order, |id| check::name("order", id))?,
+            on_behalf_of: check::optional(request.on_behalf_of, |text| check::country("on_behalf_of", text))?,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! `overlap.peer.v1`, checked.
 
 use bytes::Bytes;
+use overlap_agreement::{Order, Signed};
 use overlap_audit::Digest;
 use overlap_psi::{Encoded, Protocol, dh};
-use overlap_records::Kind;
+use overlap_records::{Kind, Role};
 use uuid::Uuid;
 
 use crate::{
-    CHUNK, WireError, check,
+    CHUNK, WireError, agreement, check,
     pb::peer::{self as pb, match_request, match_response},
 };
 
@@ -46,6 +47,12 @@ pub struct Open {
     pub set_size: u64,
     /// Commitment to the asker's set.
     pub input_commitment: Digest,
+    /// Roles of the subjects whose records are asked about: ascending, each once.
+    pub roles: Vec<Role>,
+    /// The order that it is asked under.
+    pub order: Option<Box<Signed<Order>>>,
+    /// Country that the asker asks for, where that is not its own.
+    pub on_behalf_of: Option<String>,
 }
 
 /// Mode of a match, by its name on the wire and in the log.
@@ -176,6 +183,9 @@ impl TryFrom<pb::MatchOpen> for Open {
                 size => size,
             },
             input_commitment: check::digest("open.input_commitment", &open.input_commitment)?,
+            roles: roles("open.roles", &open.roles)?,
+            order: agreement::order("open.order", &open.order)?,
+            on_behalf_of: check::optional(open.on_behalf_of, |text| check::country("open.on_behalf_of", text))?,
         })
     }
 }
@@ -199,6 +209,9 @@ impl From<Open> for pb::MatchRequest {
             role: open.role,
             set_size: open.set_size,
             input_commitment: Bytes::copy_from_slice(&open.input_commitment.0),
+            roles: open.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+            order: open.order.map(|order| order.to_json()).unwrap_or_default().into(),
+            on_behalf_of: open.on_behalf_of.unwrap_or_default(),
         };
         Self {
             message: Some(match_request::Message::Open(open)),
@@ -256,6 +269,21 @@ pub(crate) fn kinds(field: &'static str, names: &[String]) -> Result<Vec<Kind>, 
         return Err(WireError::new(field, MUST));
     }
     Ok(kinds)
+}
+
+/// Roles by name: at least one, each once; returned in ascending order.
+pub(crate) fn roles(field: &'static str, names: &[String]) -> Result<Vec<Role>, WireError> {
+    const MUST: &str = "must name at least one known role, each once";
+    if names.is_empty() || names.len() > Role::ALL.len() {
+        return Err(WireError::new(field, MUST));
+    }
+    let roles = names.iter().map(|name| check::listed(field, name, MUST));
+    let mut roles = roles.collect::<Result<Vec<Role>, WireError>>()?;
+    roles.sort_unstable();
+    if roles.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(WireError::new(field, MUST));
+    }
+    Ok(roles)
 }
 
 const TOKEN: usize = size_of::<dh::Token>();
@@ -321,6 +349,9 @@ mod tests {
             role: "analyst".into(),
             set_size: 5,
             input_commitment: Digest([3; 32]),
+            roles: vec![Role::Suspect],
+            order: None,
+            on_behalf_of: Some("RO".into()),
         }
     }
 
@@ -341,7 +372,7 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_without_its_value() {
         type Spoil = fn(&mut pb::MatchOpen);
-        let cases: [(&str, Spoil); 18] = [
+        let cases: [(&str, Spoil); 22] = [
             ("open.transaction", |o| o.transaction = Bytes::from_static(b"CANARY")),
             ("open.transaction", |o| o.transaction = Bytes::from_static(&[0; 16])),
             ("open.agreement", |o| o.agreement = "CANARY agreement".into()),
@@ -362,6 +393,10 @@ mod tests {
             ("open.set_size", |o| o.set_size = u64::MAX),
             ("open.set_size", |o| o.set_size = 0),
             ("open.input_commitment", |o| o.input_commitment = Bytes::new()),
+            ("open.roles", |o| o.roles = vec![]),
+            ("open.roles", |o| o.roles = vec!["CANARY".into()]),
+            ("open.order", |o| o.order = Bytes::from_static(b"CANARY")),
+            ("open.on_behalf_of", |o| o.on_behalf_of = "CANARY".into()),
         ];
         for (field, spoil) in cases {
             let mut open = wire();

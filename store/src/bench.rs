@@ -147,7 +147,7 @@ async fn queries(store: Arc<Store>, next: Arc<AtomicU64>, entries: u64) -> Resul
         }
         let (entry, closing) = query(number);
         let begun = Instant::now();
-        store.log().open_entry(&entry, None).await?;
+        store.log().open_entry(&entry, &[]).await?;
         times.push(begun.elapsed());
         let begun = Instant::now();
         store.log().close_entry(&closing, None).await?;
@@ -189,6 +189,9 @@ fn query(number: u64) -> (Entry, Closing) {
         caller_certificate: Some(digest),
         recipients: vec![AGENCY.to_owned()],
         country: Some("NL".to_owned()),
+        roles: vec!["suspect".to_owned()],
+        order_hash: None,
+        on_behalf_of: None,
         dataset: Some("cases".to_owned()),
         dataset_version: Some(1),
         kinds: vec!["phone".to_owned()],

@@ -1,5 +1,6 @@
 //! Reading datasets: one immutable version at a time.
 
+mod classes;
 mod codec;
 mod rows;
 
@@ -26,9 +27,11 @@ use crate::{
     synced,
 };
 
+pub use classes::Classes;
+pub(crate) use classes::{Class, class};
 pub(crate) use codec::{decode_dates, decode_record, encode_record};
 pub use rows::Element;
-pub(crate) use rows::{Group, Reading};
+pub(crate) use rows::{Group, Reading, value};
 
 /// What is known of a dataset version without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +64,7 @@ pub struct DatasetInfo {
 }
 
 /// The items of one match key in a dataset version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyInfo {
     /// The kind of identifier that the key is of.
@@ -70,13 +73,16 @@ pub struct KeyInfo {
     pub items: u64,
     /// SHA-256 over their group elements in the order of the store: what an input commitment is made of.
     pub digest: Digest,
+    /// And how many by the set of classes of the records that hold them.
+    pub(crate) classes: BTreeMap<u32, u64>,
 }
 
-/// What takes part in a comparison: some of a profile's match keys, in the profile's order.
+/// What takes part in a comparison: some of a profile's match keys, in the profile's order, as records of some classes hold them.
 #[derive(Clone)]
 pub struct Selection {
     profile: Profile,
     keys: Vec<u16>,
+    classes: Classes,
 }
 
 /// A version of a dataset; stays readable while this value lives, whatever is imported or erased meanwhile.
@@ -165,7 +171,13 @@ impl Selection {
         Self {
             keys: keys.map(|(index, _)| index).collect(),
             profile: profile.clone(),
+            classes: Classes::all(),
         }
+    }
+
+    /// The same, of records of these classes alone.
+    pub fn of_classes(self, classes: Classes) -> Self {
+        Self { classes, ..self }
     }
 
     /// The profile.
@@ -202,14 +214,8 @@ impl Dataset {
 
     /// How many distinct items it holds of what is selected.
     pub fn items(&self, selection: &Selection) -> u64 {
-        self.selected(selection).map(|(_, info)| info.items).sum()
-    }
-
-    /// What is selected and held: name and description of each match key, in the profile's order.
-    pub fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = (&'a str, &'a KeyInfo)> {
-        selection
-            .keys()
-            .filter_map(|(_, key)| Some((key.name(), self.info().keys.get(key.name())?)))
+        let keys = selection.keys().filter_map(|(_, key)| self.info().keys.get(key.name()));
+        keys.map(|info| selection.classes.count(&info.classes)).sum()
     }
 
     /// All distinct items of what is selected, in an order that depends on this store's key alone.
@@ -217,7 +223,7 @@ impl Dataset {
         selection
             .keys()
             .flat_map(|(_, key)| {
-                let groups = self.version.groups(key, Reading::Elements);
+                let groups = self.version.groups(key, Reading::Elements, selection.classes);
                 groups.map(|group| (key.kind(), group))
             })
             .map(|(kind, group)| group.and_then(|group| group.into_element(kind)))
@@ -234,7 +240,7 @@ impl Dataset {
         let mut next = 0u32;
         let groups = selection.keys().flat_map(|(index, key)| {
             self.version
-                .groups(key, Reading::Records)
+                .groups(key, Reading::Records, selection.classes)
                 .map(move |group| (index, group))
         });
         let places = groups.filter_map(move |(key, group)| {
@@ -246,7 +252,7 @@ impl Dataset {
                     Ok(Place {
                         key,
                         tag: group.tag,
-                        records: group.records,
+                        records: group.numbers(),
                     })
                 }),
             }

@@ -53,12 +53,14 @@ pub enum StoreError {
     /// The log has a query with this transaction id on this side already.
     #[error("the transaction id was used before")]
     TransactionTaken,
-    /// The agreement's daily amount is used up.
-    #[error("the daily amount of {limit} items is used up: {used} asked today")]
+    /// An amount is used up.
+    #[error("{name} is {limit}, of which {used} are used")]
     QuotaExceeded {
-        /// Items per day.
+        /// The limit.
+        name: &'static str,
+        /// How much may be drawn in a period.
         limit: u64,
-        /// Items asked today before this query.
+        /// How much was drawn before.
         used: u64,
     },
     /// The dataset is too large for its index.

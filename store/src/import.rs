@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Dataset, DatasetInfo, Store, StoreError,
-    dataset::{self, Group, KeyInfo, Reading, Version},
+    dataset::{self, Class, Classes, Group, KeyInfo, Reading, Version},
     keys::{self, Cf},
     seal::VersionKey,
     synced,
@@ -192,7 +192,7 @@ impl Import {
         }
         let mut taking_part = vec![false; from.numbered as usize];
         for name in from.keys.keys() {
-            let mut groups = base.version().all_groups(name, Reading::Elements);
+            let mut groups = base.version().all_groups(name, Reading::Elements, Classes::all());
             loop {
                 let chunk: Vec<Group> = groups.by_ref().take(COPIED_TOGETHER).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
@@ -253,11 +253,11 @@ impl Import {
         fates: &[Fate],
         taking_part: &mut [bool],
     ) -> Result<(), StoreError> {
-        let stays = |record: &u32| match fates.get(*record as usize) {
-            Some(Fate::Stays { number, .. }) => Some(*number),
+        let stays = |(record, class): &(u32, Option<Class>)| match (fates.get(*record as usize), class) {
+            (Some(Fate::Stays { number, .. }), Some(class)) => Some((*number, *class)),
             _ => None,
         };
-        for record in groups.iter().flat_map(|group| &group.records) {
+        for (record, _) in groups.iter().flat_map(|group| &group.records) {
             if let Some(taking_part) = taking_part.get_mut(*record as usize) {
                 *taking_part = true;
             }
@@ -268,10 +268,10 @@ impl Import {
             .into_par_iter()
             .map(|group| {
                 let tag = group.tag;
-                let bytes = group.element()?.to_bytes();
-                let rows = group.records.iter().filter_map(stays).map(|record| {
+                let element = group.element()?;
+                let rows = group.records.iter().filter_map(stays).map(|(record, class)| {
                     let key = keys::item(version, kind, tag, record);
-                    Ok((key, sealer.seal(Cf::Items, &key, &bytes)?))
+                    Ok((key, sealer.seal(Cf::Items, &key, &dataset::value(class, &element))?))
                 });
                 rows.collect::<Result<Vec<_>, StoreError>>()
             })
@@ -335,8 +335,8 @@ impl Import {
         let mut found = BTreeMap::new();
         for (name, kind) in &self.rules {
             let mut hash = digest::Context::new(&digest::SHA256);
-            let (mut items, mut rows) = (0, false);
-            for group in self.version.all_groups(name, Reading::Elements) {
+            let (mut items, mut rows, mut classes) = (0, false, BTreeMap::new());
+            for group in self.version.all_groups(name, Reading::Elements, Classes::all()) {
                 rows = true;
                 let group = group?;
                 if self.version.is_common(*kind, &group) {
@@ -344,6 +344,7 @@ impl Import {
                 }
                 hash.update(&group.element()?.to_bytes());
                 items += 1;
+                *classes.entry(group.classes()).or_insert(0) += 1;
             }
             if rows {
                 let mut digest = [0; 32];
@@ -352,6 +353,7 @@ impl Import {
                     kind: *kind,
                     items,
                     digest: Digest(digest),
+                    classes,
                 };
                 found.insert(name.clone(), info);
             }
@@ -385,6 +387,7 @@ impl Import {
         let (inner, sealer, version) = (self.version.inner(), self.version.sealer(), self.version());
         let record_key = keys::record(version, number);
         let record = sealer.seal(Cf::Records, &record_key, &dataset::encode_record(&prepared.record)?)?;
+        let class = dataset::class(&prepared.record);
         let items = prepared
             .items
             .iter()
@@ -393,7 +396,7 @@ impl Import {
                 let (name, _) = self.rules.get(usize::from(*key)).ok_or(UNKNOWN)?;
                 let kind = inner.keys.kind_tag(version, name);
                 let key = keys::item(version, kind, dataset::item_tag(inner, item), number);
-                let sealed = sealer.seal(Cf::Items, &key, &element.to_bytes())?;
+                let sealed = sealer.seal(Cf::Items, &key, &dataset::value(class, element))?;
                 Ok((key.to_vec(), sealed))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;

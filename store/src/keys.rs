@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 3;
+pub(crate) const SCHEMA_VERSION: u32 = 4;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -59,14 +59,16 @@ pub(crate) enum Cf {
     LogAlarms,
     /// [`index`] of an end -> [`entry`] that is still to be exported.
     LogOutbox,
-    /// [`quota`] -> sealed count of items asked on a day.
+    /// [`quota`] -> sealed amount that was drawn in a period.
     Quota,
     /// Tag of (peer, dataset, kind, identifier, reference) -> sealed hit of a query.
     Hits,
+    /// [`document`] -> sealed agreement or order, with what was stated about it.
+    Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -86,6 +88,7 @@ impl Cf {
         Self::LogOutbox,
         Self::Quota,
         Self::Hits,
+        Self::Documents,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -109,6 +112,7 @@ impl Cf {
             Self::LogOutbox => "log-outbox",
             Self::Quota => "quota",
             Self::Hits => "hits",
+            Self::Documents => "documents",
         }
     }
 }
@@ -207,11 +211,18 @@ pub(crate) fn transaction(side: Side, transaction: Uuid) -> [u8; 17] {
     key
 }
 
-/// `account tag ‖ days since 1970-01-01`.
-pub(crate) fn quota(account: [u8; TAG], day: u32) -> [u8; TAG + 4] {
+/// `kind ‖ hash of the document`.
+pub(crate) fn document(kind: u8, hash: &[u8; 32]) -> [u8; 33] {
+    let mut key = [kind; 33];
+    key[1..].copy_from_slice(hash);
+    key
+}
+
+/// `account tag ‖ number of the period`.
+pub(crate) fn quota(account: [u8; TAG], period: u32) -> [u8; TAG + 4] {
     let mut key = [0; TAG + 4];
     key[..TAG].copy_from_slice(&account);
-    key[TAG..].copy_from_slice(&day.to_be_bytes());
+    key[TAG..].copy_from_slice(&period.to_be_bytes());
     key
 }
 

@@ -1,4 +1,4 @@
-//! What a node keeps, in RocksDB: datasets and the log.
+//! What a node keeps, in RocksDB: datasets, the log, agreements and orders.
 //!
 //! Values that say something are sealed with AES-256-GCM, and keys that would are HMACs; ids, indexes and marks stay plain. The API is synchronous: call it from a blocking thread. Appends
 //! to the log alone are awaited; the first of a day syncs a key before it waits.
@@ -8,6 +8,7 @@
 
 pub mod bench;
 mod dataset;
+mod documents;
 mod error;
 mod hits;
 mod import;
@@ -16,7 +17,8 @@ mod log;
 mod seal;
 mod sorter;
 
-pub use dataset::{Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection};
+pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection};
+pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
 pub use hits::{FoundRecord, Hits};
 pub use import::{Import, Prepared};
@@ -51,6 +53,7 @@ pub struct Store {
     datasets: Mutex<BTreeMap<String, Arc<Version>>>,
     log: Log,
     hits: Hits,
+    documents: Documents,
 }
 
 pub(crate) struct Inner {
@@ -82,11 +85,13 @@ impl Store {
         let datasets = dataset::load(&inner)?;
         let log = Log::open(Arc::clone(&inner), log)?;
         let hits = Hits::new(Arc::clone(&inner));
+        let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
             datasets: Mutex::new(datasets),
             log,
             hits,
+            documents,
         })
     }
 
@@ -98,6 +103,11 @@ impl Store {
     /// What matches found.
     pub fn hits(&self) -> &Hits {
         &self.hits
+    }
+
+    /// Agreements and orders.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
     }
 
     /// The current version of a dataset, held for as long as the value lives.

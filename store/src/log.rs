@@ -53,16 +53,18 @@ pub struct LogSettings {
     pub hands_on: bool,
 }
 
-/// What an entry draws from a daily amount of an agreement, in the same write.
+/// What an entry draws from an amount, in the same write.
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// Whose amount: one per agreement, asker, holder and dataset.
+    /// The limit that it is.
+    pub name: &'static str,
+    /// Whose amount.
     pub account: Digest,
-    /// Days since 1970-01-01, UTC.
-    pub day: u32,
-    /// Items asked.
-    pub items: u64,
-    /// Items allowed per day.
+    /// Number of the period: days or hours since 1970-01-01, UTC; 0 for an amount that does not start anew.
+    pub period: u32,
+    /// How much is drawn.
+    pub amount: u64,
+    /// How much may be drawn in a period.
     pub limit: u64,
 }
 
@@ -140,13 +142,13 @@ impl Log {
         self.head.read().unwrap_or_else(PoisonError::into_inner).tree.size()
     }
 
-    /// Writes an entry's opening; draws from the quota in the same write, or refuses when it is used up.
+    /// Writes an entry's opening; draws from every quota in the same write, or from none and refuses when one is used up.
     ///
     /// # Errors
     /// [`StoreError::QuotaExceeded`], [`StoreError::TransactionTaken`], [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub async fn open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
+    pub async fn open_entry(&self, entry: &Entry, quotas: &[Quota]) -> Result<(), StoreError> {
         loop {
-            match self.try_open_entry(entry, quota).await {
+            match self.try_open_entry(entry, quotas).await {
                 // a later day's event came in between, and days never go back along the log: sealed and appended again
                 Err(StoreError::DayPassed) => {}
                 ended => return self.noted(ended),
@@ -154,16 +156,18 @@ impl Log {
         }
     }
 
-    async fn try_open_entry(&self, entry: &Entry, quota: Option<Quota>) -> Result<(), StoreError> {
+    async fn try_open_entry(&self, entry: &Entry, quotas: &[Quota]) -> Result<(), StoreError> {
         let event = self.seal(EventRef::Opened(entry))?;
         let filed = Filed::of(&self.inner, entry);
         let key = keys::transaction(entry.side, entry.transaction);
         let has_input = entry.side == Side::Asker && entry.input_commitment.is_some();
-        let inner = Arc::clone(&self.inner);
+        let (inner, quotas) = (Arc::clone(&self.inner), quotas.to_vec());
         self.writer
             .append(move |draft| {
-                if let Some(quota) = quota {
-                    draw(&inner, draft, &quota)?;
+                let drawn = quotas.iter().map(|quota| draw(&inner, draft, quota));
+                // none is written unless all can be: what was asked for is refused whole
+                for (key, sealed) in drawn.collect::<Result<Vec<_>, _>>()? {
+                    draft.put(Cf::Quota, key, sealed);
                 }
                 if draft.get(Cf::LogTransactions, &key)?.is_some() {
                     return Err(StoreError::TransactionTaken);
@@ -392,22 +396,20 @@ fn at((field, tag): (u8, [u8; keys::INDEX_TAG]), place: [u8; keys::PLACE]) -> [u
 }
 
 /// Draws from a daily amount, or refuses.
-fn draw(inner: &Inner, draft: &mut Draft<'_>, quota: &Quota) -> Result<(), StoreError> {
-    let key = keys::quota(inner.keys.tag(b"quota", &quota.account.0), quota.day);
+/// The row that an amount becomes. Accounts of one entry differ.
+fn draw(inner: &Inner, draft: &Draft<'_>, quota: &Quota) -> Result<([u8; keys::TAG + 4], Vec<u8>), StoreError> {
+    let key = keys::quota(inner.keys.tag(b"quota", &quota.account.0), quota.period);
     let used = match draft.get(Cf::Quota, &key)? {
         None => 0,
         Some(sealed) => parse_index(&inner.keys.log().open(Cf::Quota, &key, &sealed)?)?,
     };
-    match used.checked_add(quota.items) {
+    match used.checked_add(quota.amount) {
         Some(total) if total <= quota.limit => {
-            draft.put(
-                Cf::Quota,
-                key,
-                inner.keys.log().seal(Cf::Quota, &key, &total.to_be_bytes())?,
-            );
-            Ok(())
+            let sealed = inner.keys.log().seal(Cf::Quota, &key, &total.to_be_bytes())?;
+            Ok((key, sealed))
         }
         _ => Err(StoreError::QuotaExceeded {
+            name: quota.name,
             limit: quota.limit,
             used,
         }),

@@ -39,6 +39,7 @@ pub(crate) struct Keys {
     datasets: Sealer,
     log: Sealer,
     hits: Sealer,
+    documents: Sealer,
     random: SystemRandom,
 }
 
@@ -89,6 +90,7 @@ impl Keys {
             datasets: Sealer::new(&*subkey("datasets")?)?,
             log: Sealer::new(&*subkey("log")?)?,
             hits: Sealer::new(&*subkey("hits")?)?,
+            documents: Sealer::new(&*subkey("documents")?)?,
             random: SystemRandom::new(),
         })
     }
@@ -122,6 +124,10 @@ impl Keys {
 
     pub(crate) fn hits(&self) -> &Sealer {
         &self.hits
+    }
+
+    pub(crate) fn documents(&self) -> &Sealer {
+        &self.documents
     }
 
     pub(crate) fn random_key(&self) -> Result<VersionKey, StoreError> {

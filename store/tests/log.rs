@@ -20,9 +20,9 @@ use uuid::Uuid;
 fn a_transaction_is_opened_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    wait(store.log().open_entry(&entry(Uuid::from_u128(1)), None)).unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(1)), &[])).unwrap();
     assert!(matches!(
-        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), None)),
+        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), &[])),
         Err(StoreError::TransactionTaken)
     ));
     let denied = entry(Uuid::from_u128(1));
@@ -34,7 +34,7 @@ fn a_transaction_is_opened_once() {
     assert_eq!(found(&store, &both).len(), 2, "the one that used it again is found too");
     let mut other_side = entry(Uuid::from_u128(1));
     other_side.side = Side::Holder;
-    wait(store.log().open_entry(&other_side, None)).unwrap();
+    wait(store.log().open_entry(&other_side, &[])).unwrap();
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_log_only_grows_and_survives_reopening() {
     let (first, second) = (entry(Uuid::from_u128(1)), entry(Uuid::from_u128(2)));
     {
         let store = open(directory.path());
-        wait(store.log().open_entry(&first, None)).unwrap();
+        wait(store.log().open_entry(&first, &[])).unwrap();
         wait(store.log().record(&second, &closing(second.id))).unwrap();
         assert_eq!(store.log().open_entries().unwrap(), vec![first.clone()]);
         assert!(
@@ -77,19 +77,35 @@ fn the_log_only_grows_and_survives_reopening() {
 #[test]
 fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
     let directory = tempfile::tempdir().unwrap();
-    let quota = |items, day| {
-        Some(Quota {
+    let quota = |amount, period| {
+        let other = Quota {
+            name: "queries_per_hour",
+            account: Digest([2; 32]),
+            period: 0,
+            amount: 1,
+            limit: 4,
+        };
+        let items = Quota {
+            name: "items_per_day",
             account: Digest([1; 32]),
-            day,
-            items,
+            period,
+            amount,
             limit: 10,
-        })
+        };
+        [other, items]
     };
     {
         let store = open(directory.path());
-        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), quota(6, 1))).unwrap();
-        let refused = wait(store.log().open_entry(&entry(Uuid::from_u128(2)), quota(5, 1)));
-        assert!(matches!(refused, Err(StoreError::QuotaExceeded { limit: 10, used: 6 })));
+        wait(store.log().open_entry(&entry(Uuid::from_u128(1)), &quota(6, 1))).unwrap();
+        let refused = wait(store.log().open_entry(&entry(Uuid::from_u128(2)), &quota(5, 1)));
+        assert!(matches!(
+            refused,
+            Err(StoreError::QuotaExceeded {
+                name: "items_per_day",
+                limit: 10,
+                used: 6
+            })
+        ));
         assert_eq!(
             store.log().open_entries().unwrap().len(),
             1,
@@ -98,11 +114,11 @@ fn the_daily_amount_is_drawn_with_the_entry_or_not_at_all() {
     }
     let store = open(directory.path());
     assert!(
-        wait(store.log().open_entry(&entry(Uuid::from_u128(3)), quota(5, 1))).is_err(),
+        wait(store.log().open_entry(&entry(Uuid::from_u128(3)), &quota(5, 1))).is_err(),
         "known after a restart"
     );
-    wait(store.log().open_entry(&entry(Uuid::from_u128(4)), quota(4, 1))).unwrap();
-    wait(store.log().open_entry(&entry(Uuid::from_u128(5)), quota(10, 2))).unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(4)), &quota(4, 1))).unwrap();
+    wait(store.log().open_entry(&entry(Uuid::from_u128(5)), &quota(10, 2))).unwrap();
 }
 
 #[test]
@@ -115,7 +131,7 @@ fn parallel_appends_have_no_gaps() {
             scope.spawn(move || {
                 for n in 0..25 {
                     let entry = entry(Uuid::from_u128(thread << 64 | n | 1 << 100));
-                    wait(store.log().open_entry(&entry, None)).unwrap();
+                    wait(store.log().open_entry(&entry, &[])).unwrap();
                     wait(store.log().close_entry(&closing(entry.id), None)).unwrap();
                 }
             });
@@ -181,12 +197,13 @@ fn a_daily_amount_is_not_overdrawn_by_queries_that_are_written_together() {
             .map(|n| {
                 let store = &store;
                 let quota = Quota {
+                    name: "items_per_day",
                     account: Digest([1; 32]),
-                    day: 1,
-                    items: 3,
+                    period: 1,
+                    amount: 3,
                     limit: 10,
                 };
-                scope.spawn(move || wait(store.log().open_entry(&entry(Uuid::from_u128(n + 1)), Some(quota))).is_ok())
+                scope.spawn(move || wait(store.log().open_entry(&entry(Uuid::from_u128(n + 1)), &[quota])).is_ok())
             })
             .collect();
         asking.into_iter().map(|one| usize::from(one.join().unwrap())).sum()

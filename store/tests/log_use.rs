@@ -31,7 +31,7 @@ fn a_search_finds_what_a_look_at_every_entry_finds() {
     for n in 10..130_u64 {
         let entry = varied(n);
         if n % 10 == 0 {
-            wait(store.log().open_entry(&entry, None)).ok();
+            wait(store.log().open_entry(&entry, &[])).ok();
             continue;
         }
         let mut closing = closing(entry.id);
@@ -201,7 +201,7 @@ fn receipts_are_owed_until_they_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     let asked = entry(Uuid::from_u128(7));
-    wait(store.log().open_entry(&asked, None)).unwrap();
+    wait(store.log().open_entry(&asked, &[])).unwrap();
     assert_eq!(
         store.log().receipt(Side::Asker, asked.transaction).unwrap(),
         None,

@@ -81,14 +81,17 @@ async fn measure(
         case: "benchmark".to_owned(),
         reason: "benchmark with made-up items".to_owned(),
         agreement: None,
+        roles: Vec::new(),
+        order: None,
+        on_behalf_of: None,
     };
     let started = Instant::now();
     let found = matching::find(&mut analyst, &args, ProgressBar::hidden()).await?;
     let wall_seconds = started.elapsed().as_secs_f64();
-    if found.count != u64::from(sizes.common) {
+    if found.count != Some(u64::from(sizes.common)) {
         return Err(Failure::internal(anyhow!(
             "the nodes found {} items in common, not {}",
-            found.count,
+            found.count.unwrap_or_default(),
             sizes.common
         )));
     }

@@ -296,6 +296,9 @@ async fn ask(fleet: &Fleet, grant: &Grant, mode: &str, number: usize) -> Result<
         case: format!("2026-{:04}", number + 1),
         reason: "demonstration with made-up people".to_owned(),
         agreement: None,
+        roles: Vec::new(),
+        order: None,
+        on_behalf_of: None,
     };
     let mut of_asker = client::connect(&asker.settings("operator")).await?;
     let mut of_holder = client::connect(&holder.settings("operator")).await?;

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::authority::{CRL_DAYS, after};
 use super::certificate::rfc3339;
-use super::{Authority, Details, Issue, Issued, Subject, thumbprint};
+use super::{Authority, Details, Issue, Issued, Subject, signing, thumbprint};
 use crate::files::write_data_key;
 
 /// Longest validity of a certificate, and of an authority.
@@ -109,12 +109,23 @@ pub(crate) enum PkiCommand {
         /// The file to make
         path: PathBuf,
     },
-    /// Print the thumbprint of a certificate's public key, which agreements pin
+    /// Make the key that a node, or an authority, signs documents with
     ///
-    /// It is the hex SHA-256 of the SubjectPublicKeyInfo. Two agencies that make an agreement compare it over another channel first.
+    /// Once per node, before its first start: it signs the agreements that the node proposes and accepts, and agreements pin its
+    /// thumbprint, which this prints. A public prosecutor makes one to sign orders. Back it up: with another key every agreement has to
+    /// be made anew.
+    #[command(after_help = "Example:\n  overlap pki signing-key politie/signing.key")]
+    SigningKey {
+        /// The file to make
+        path: PathBuf,
+    },
+    /// Print the thumbprint of a certificate's public key, or of a signing key, which agreements pin
+    ///
+    /// Of a certificate it is the hex SHA-256 of the SubjectPublicKeyInfo, of a signing key that of its JSON Web Key (RFC 7638). Two
+    /// agencies that make an agreement compare both over another channel first.
     #[command(after_help = "Example:\n  overlap pki thumbprint politie/node.pem")]
     Thumbprint {
-        /// The certificate, PEM
+        /// The certificate or signing key, PEM
         certificate: PathBuf,
     },
 }
@@ -191,8 +202,13 @@ pub(crate) fn run(command: PkiCommand, json: bool, out: &mut dyn Write) -> Resul
             write_data_key(&file)?;
             vec![row("data_key", path(&file))]
         }
+        PkiCommand::SigningKey { path: file } => {
+            let thumbprint = signing::write(&file)?;
+            vec![row("signing_key", path(&file)), row("thumbprint", thumbprint.into())]
+        }
         PkiCommand::Thumbprint { certificate } => {
-            let thumbprint = thumbprint(&certificate)?;
+            let thumbprint = signing::thumbprint(&certificate)
+                .map_or_else(|| thumbprint(&certificate), |of_key| Ok(of_key.to_string()))?;
             if !json {
                 // alone on its line, for scripts
                 return writeln!(out, "{thumbprint}").context("cannot print");

@@ -16,6 +16,7 @@ mod certificate;
 mod command;
 mod crl;
 mod request;
+pub(crate) mod signing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

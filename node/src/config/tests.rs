@@ -1,3 +1,5 @@
+use overlap_agreement::{Agreement, Order};
+
 use super::*;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples");
@@ -13,23 +15,24 @@ fn sample_configuration_is_read() {
 }
 
 #[test]
-fn sample_agreement_is_read_and_its_spelling_does_not_matter() {
-    let path = Path::new(EXAMPLES).join("agreement.toml");
-    let text = files::read(&path).unwrap();
-    let own = "spiffe://overlap.example/agency/politie";
+fn sample_agreement_and_order_are_read() {
+    let read = |name: &str| files::read(&Path::new(EXAMPLES).join(name)).unwrap();
+    let agreement = overlap_agreement::from_toml::<Agreement>(&read("agreement.toml")).unwrap();
     let profile = Profile::eu_thb_1();
-    let agreement = Agreement::parse(&path, &text, own, &profile).unwrap();
-    let respelled = text.replace(" = ", "   =   ") + "\n# a remark\n";
+    let agreement = agreement.document();
     assert_eq!(
-        Agreement::parse(&path, &respelled, own, &profile).unwrap().hash,
-        agreement.hash
+        (agreement.profile.as_str(), agreement.profile_hash),
+        (profile.name(), Digest(profile.hash()))
     );
-    let changed = text.replace("max_set_size = ", "max_set_size = 1");
-    assert_ne!(
-        Agreement::parse(&path, &changed, own, &profile).unwrap().hash,
-        agreement.hash
+    let order = overlap_agreement::from_toml::<Order>(&read("order.toml")).unwrap();
+    let order = order.document();
+    assert!(
+        agreement
+            .authorities
+            .iter()
+            .any(|authority| authority.name == order.authority)
     );
-    assert!(Agreement::parse(&path, &text, "spiffe://overlap.example/agency/nobody", &profile).is_err());
+    assert!(agreement.purposes.contains(&order.purpose));
 }
 
 #[test]

@@ -3,60 +3,109 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, tz::TimeZone};
+use overlap_agreement::{Agreement, Grant, Mode};
 use overlap_audit::{Digest, Entry};
 use overlap_proto::{fault::Reason, operator, peer};
-use overlap_records::{Kind, Profile};
+use overlap_records::{Kind, Profile, Role};
 use overlap_store::{Dataset, Quota};
 
 use crate::{
-    agreement::{Agreement, Grant, join},
-    config::Config,
+    agreements::{Held, Standing},
     error::NodeError,
     identity::sha256,
+    node::Node,
 };
 
 /// The agreement and grant that cover a user's wish: the named one, or the only one.
-pub(super) fn choose<'a>(
-    config: &'a Config,
+pub(super) fn choose(
+    node: &Node,
     request: &operator::Match,
     holder: &str,
     now: Timestamp,
-) -> Result<(&'a Arc<Agreement>, &'a Grant), NodeError> {
-    let between = |grant: &&Grant| grant.asker.id == config.id && grant.holder.id == holder;
+) -> Result<(Arc<Held>, Grant), NodeError> {
+    let config = &node.config;
     let ask = Ask {
         purpose: &request.purpose,
         mode: request.mode,
         kinds: request.kinds.as_deref(),
-        now,
+        roles: request.roles.as_deref(),
+        on_behalf_of: request.on_behalf_of.as_deref(),
     };
-    let named = |agreement: &&Arc<Agreement>| request.agreement.as_ref().is_none_or(|id| *id == agreement.id);
-    let mut last = None;
+    let named = |held: &Arc<Held>| {
+        let wanted = request.agreement.as_deref();
+        wanted.is_none_or(|wanted| held.agreement().id == wanted || held.hash().to_string() == wanted)
+    };
+    // those that do not hold tell why, where none holds
+    let (mut last, mut lapsed) = (None, None);
     let mut covering = Vec::new();
-    for agreement in config.agreements.iter().filter(named) {
-        let grants: Vec<&Grant> = agreement.grants.iter().filter(between).collect();
+    for held in node.agreements.all().into_iter().filter(named) {
+        let grants: Vec<&Grant> = held.agreement().grants_between(&config.id, holder).collect();
         if grants.is_empty() {
             continue;
         }
-        match ask.covering(agreement, &grants) {
-            Ok(grant) => covering.push((agreement, grant)),
+        let usable = check_standing(node, &held, now).and_then(|()| check_own(node, held.agreement()));
+        if let Err(error) = usable {
+            lapsed.get_or_insert(error);
+            continue;
+        }
+        match ask.covering(held.agreement(), &grants) {
+            Ok(grant) => {
+                let grant = grant.clone();
+                covering.push((held, grant));
+            }
             Err(error) => last = Some(error),
         }
     }
-    match (covering.as_slice(), last) {
-        ([one], _) => Ok(*one),
-        ([], Some(error)) => Err(error),
-        ([], None) => Err(NodeError::refused(
+    match (covering.len(), last.or(lapsed)) {
+        (0, Some(error)) => Err(error),
+        (0, None) => Err(NodeError::refused(
             Reason::AgreementDenied,
             format!("no agreement lets {} ask {}", config.name, request.peer),
         )),
-        (several, _) => Err(NodeError::refused(
+        (1, _) => covering.pop().ok_or(NodeError::Broken("a list of one is empty")),
+        _ => Err(NodeError::refused(
             Reason::AgreementDenied,
             format!(
                 "several agreements cover this: name one of {} with --agreement",
-                join(several.iter().map(|(agreement, _)| &agreement.id))
+                join(covering.iter().map(|(held, _)| &held.agreement().id))
             ),
         )),
     }
+}
+
+/// Whether an agreement holds now.
+pub(super) fn check_standing(node: &Node, held: &Held, now: Timestamp) -> Result<(), NodeError> {
+    match node.agreements.standing(held, now) {
+        Standing::InForce => Ok(()),
+        other => Err(NodeError::refused(Reason::AgreementDenied, other.explain(held))),
+    }
+}
+
+/// Whether this node is the party that the agreement names, and compares as it says.
+pub(crate) fn check_own(node: &Node, agreement: &Agreement) -> Result<(), NodeError> {
+    let config = &node.config;
+    let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
+    let id = &agreement.id;
+    let Some(own) = agreement.party(&config.id) else {
+        return denied(format!("{} is no party to agreement {id}", config.name));
+    };
+    if own.key != config.key {
+        return denied(format!(
+            "agreement {id} pins another key for {} than this node's certificate carries",
+            config.name
+        ));
+    }
+    if own.signing_key != config.signing_key.public().thumbprint() {
+        return denied(format!("agreement {id} pins another signing key for {}", config.name));
+    }
+    let profile = (config.profile.name(), Digest(config.profile.hash()));
+    if (agreement.profile.as_str(), agreement.profile_hash) != profile {
+        return denied(format!(
+            "agreement {id} is about profile {} ({}), this node has {} ({}): all parties need the same profile; see `overlap profile show`",
+            agreement.profile, agreement.profile_hash, profile.0, profile.1,
+        ));
+    }
+    Ok(())
 }
 
 /// What a query asks for, to be held against grants.
@@ -64,7 +113,8 @@ pub(super) struct Ask<'a> {
     pub(super) purpose: &'a str,
     pub(super) mode: peer::Mode,
     pub(super) kinds: Option<&'a [Kind]>,
-    pub(super) now: Timestamp,
+    pub(super) roles: Option<&'a [Role]>,
+    pub(super) on_behalf_of: Option<&'a str>,
 }
 
 impl Ask<'_> {
@@ -72,12 +122,6 @@ impl Ask<'_> {
     pub(super) fn covering<'g>(&self, agreement: &Agreement, grants: &[&'g Grant]) -> Result<&'g Grant, NodeError> {
         let id = &agreement.id;
         let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
-        if !agreement.is_valid_at(self.now) {
-            return denied(format!(
-                "agreement {id} is valid from {} until {}",
-                agreement.valid_from, agreement.valid_until
-            ));
-        }
         if !agreement.purposes.contains(self.purpose) {
             let allowed = join(&agreement.purposes);
             return denied(format!(
@@ -88,23 +132,54 @@ impl Ask<'_> {
         if grants.is_empty() {
             return denied(format!("agreement {id} does not let this asker ask about that dataset"));
         }
-        let by_mode: Vec<&&Grant> = grants.iter().filter(|grant| grant.modes.contains(&self.mode)).collect();
-        if by_mode.is_empty() {
-            return denied(format!("agreement {id} does not cover mode {}", self.mode));
+        let mode = mode_of(self.mode);
+        let narrowed = narrow(grants, |grant| grant.modes.contains(&mode));
+        if narrowed.is_empty() {
+            return denied(format!("agreement {id} does not cover mode {mode}"));
         }
-        let covers = |grant: &&&&Grant| {
-            self.kinds
-                .is_none_or(|kinds| kinds.iter().all(|kind| grant.kinds.contains(kind)))
+        let before = narrowed;
+        let narrowed = narrow(&before, |grant| all(self.kinds, |kind| grant.kinds.contains(kind)));
+        if narrowed.is_empty() {
+            let allowed = join(before.iter().flat_map(|grant| &grant.kinds).collect::<BTreeSet<_>>());
+            return denied(format!(
+                "agreement {id} does not cover all of the kinds asked; it covers: {allowed}"
+            ));
+        }
+        let before = narrowed;
+        let narrowed = narrow(&before, |grant| all(self.roles, |role| grant.roles.contains(role)));
+        if narrowed.is_empty() {
+            let allowed = join(before.iter().flat_map(|grant| &grant.roles).collect::<BTreeSet<_>>());
+            return denied(format!(
+                "agreement {id} does not cover all of the roles asked about in mode {mode}; it covers: {allowed}"
+            ));
+        }
+        let delegated = |grant: &Grant| {
+            self.on_behalf_of
+                .is_none_or(|country| grant.on_behalf_of.contains(country))
         };
-        match by_mode.iter().find(covers) {
-            Some(grant) => Ok(grant),
-            None => {
-                let allowed = join(by_mode.iter().flat_map(|grant| &grant.kinds).collect::<BTreeSet<_>>());
-                denied(format!(
-                    "agreement {id} does not cover all of the kinds asked; it covers: {allowed}"
-                ))
-            }
+        match (narrow(&narrowed, delegated).as_slice(), self.on_behalf_of) {
+            ([grant, ..], _) => Ok(grant),
+            ([], country) => denied(format!(
+                "agreement {id} does not let this asker ask on behalf of {}",
+                country.unwrap_or_default()
+            )),
         }
+    }
+}
+
+fn narrow<'g>(grants: &[&'g Grant], covers: impl Fn(&Grant) -> bool) -> Vec<&'g Grant> {
+    grants.iter().copied().filter(|grant| covers(grant)).collect()
+}
+
+fn all<T>(asked: Option<&[T]>, covers: impl Fn(&T) -> bool) -> bool {
+    asked.is_none_or(|asked| asked.iter().all(covers))
+}
+
+/// The word of agreements for a mode of the wire.
+pub(super) fn mode_of(mode: peer::Mode) -> Mode {
+    match mode {
+        peer::Mode::Count => Mode::Count,
+        peer::Mode::Hits => Mode::Hits,
     }
 }
 
@@ -150,28 +225,85 @@ pub(super) fn check_dataset(dataset: &Dataset, profile: &Profile, now: Timestamp
 }
 
 /// Names the agreement in the entry, and with it what the law asks of it.
-pub(super) fn cite(entry: &mut Entry, agreement: &Agreement, asker: &str) {
-    entry.country = agreement.party(asker).map(|party| party.country.clone());
+pub(super) fn cite(entry: &mut Entry, held: &Held, asker: &str) {
+    let agreement = held.agreement();
+    // the result is for the country that was asked for
+    let own = agreement.party(asker).map(|party| party.country.clone());
+    entry.country = entry.on_behalf_of.clone().or(own);
     entry.agreement = Some(agreement.id.clone());
-    entry.agreement_hash = Some(agreement.hash);
+    entry.agreement_hash = Some(held.hash());
     entry.regime = Some(agreement.regime.clone());
     entry.article = Some(agreement.article.clone());
 }
 
-pub(super) fn quota(agreement: &Agreement, grant: &Grant, items: u64, now: Timestamp) -> Quota {
-    // by id, so that a new edition of an agreement does not start the day anew; each pair of a shared one has an amount of its own
-    let account = sha256(
-        format!(
-            "{} {} {} {}",
-            agreement.id, grant.asker.id, grant.holder.id, grant.dataset
-        )
-        .as_bytes(),
-    );
-    let day = u32::try_from(now.as_second().div_euclid(86_400)).unwrap_or_default();
-    Quota {
-        account,
-        day,
+/// Who draws from amounts.
+pub(super) struct Drawing<'a> {
+    pub(super) agreement: &'a Agreement,
+    pub(super) grant: &'a Grant,
+    pub(super) order: Option<(Digest, u64)>,
+    /// The user who asks, as the asker's node names it.
+    pub(super) person: &'a str,
+    pub(super) items: u64,
+    pub(super) now: Timestamp,
+}
+
+/// What a query draws: each is counted on both sides, by the name of the agreement and not its hash, so that a new edition starts nothing
+/// anew.
+pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
+    let Drawing {
+        agreement,
+        grant,
+        order,
+        person,
         items,
-        limit: grant.items_per_day,
+        now,
+    } = drawing;
+    let pair = format!("{} {} {} {}", agreement.id, grant.asker, grant.holder, grant.dataset);
+    let period = |seconds: i64| u32::try_from(now.as_second().div_euclid(seconds)).unwrap_or_default();
+    let (day, hour) = (period(86_400), period(3600));
+    let quota = |name: &'static str, account: String, period, amount, limit| Quota {
+        name,
+        account: sha256(account.as_bytes()),
+        period,
+        amount,
+        limit,
+    };
+    let mut quotas = vec![
+        quota(
+            "items_per_day",
+            format!("items {pair}"),
+            day,
+            *items,
+            grant.items_per_day,
+        ),
+        quota(
+            "queries_per_hour",
+            format!("queries {pair}"),
+            hour,
+            1,
+            grant.queries_per_hour,
+        ),
+    ];
+    if let Some(limit) = grant.items_per_user_and_day {
+        let account = format!("user {pair} {person}");
+        quotas.push(quota("items_per_user_and_day", account, day, *items, limit));
     }
+    if let Some((hash, uses)) = order {
+        quotas.push(quota(
+            "order_uses",
+            format!("order {hash} {}", grant.holder),
+            0,
+            1,
+            *uses,
+        ));
+    }
+    quotas
+}
+
+pub(crate) fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    values
+        .into_iter()
+        .map(|value| value.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

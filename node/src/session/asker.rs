@@ -40,6 +40,8 @@ pub(crate) struct Ask<F> {
 pub(crate) struct Answer {
     /// How many items are in common; in mode `hits` those of numbered identifiers.
     pub(crate) count: u64,
+    /// In mode `count`: what the agreement wants to be no fewer, where it would be.
+    pub(crate) suppressed_below: Option<u64>,
     /// In mode `hits`.
     pub(crate) found: Option<(Findings, About)>,
     /// Size of the peer's set.
@@ -77,7 +79,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         if certificate.key != permitted.peer_key {
             let message = format!(
                 "agreement {} pins another key for {} than its certificate carries",
-                permitted.agreement.id, permitted.peer.name
+                permitted.opening.agreement, permitted.peer.name
             );
             return Err(NodeError::refused(Reason::AgreementDenied, message));
         }
@@ -158,10 +160,21 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             .map_err(|source| incoming.misbehaved(source))?;
         let matched: Vec<(u32, Option<Label>)> = match matched {
             Matched::Count(count) => {
-                finding.output_count = Some(count);
-                let outcome = if count > 0 { Outcome::Hit } else { Outcome::NoHit };
+                let least = permitted.grant.min_count;
+                // what is left of the set says as much as the count
+                let is_small = least > 1 && (count < least || open_size.saturating_sub(count) < least);
+                let (count, outcome) = match (is_small, count) {
+                    (true, _) => {
+                        finding.remark = Some(format!("the count is not told: it, or what is left, is below {least}"));
+                        (0, Outcome::Done)
+                    }
+                    (false, 0) => (0, Outcome::NoHit),
+                    (false, count) => (count, Outcome::Hit),
+                };
+                finding.output_count = (!is_small).then_some(count);
                 let answer = Answer {
                     count,
+                    suppressed_below: is_small.then_some(least),
                     found: None,
                     peer_size,
                 };
@@ -182,6 +195,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         finding.output_count = Some(found);
         let answer = Answer {
             count: findings.hits.len() as u64,
+            suppressed_below: None,
             found: Some((findings, About::of(opened, now()))),
             peer_size,
         };

@@ -5,7 +5,7 @@ use overlap_records::{Key, Kind};
 use rocksdb::{DBRawIteratorWithThreadMode, IteratorMode, ReadOptions};
 use zeroize::Zeroizing;
 
-use super::Version;
+use super::{Class, Classes, Version};
 use crate::{
     StoreError,
     keys::{self, Cf, TAG},
@@ -36,7 +36,10 @@ pub(crate) type PlainRecord = (u32, Zeroizing<Vec<u8>>);
 /// The rows of one item.
 pub(crate) struct Group {
     pub(crate) tag: [u8; TAG],
-    pub(crate) records: Vec<u32>,
+    /// Numbers and classes of the records that hold it, by number; the class is left out where nothing asks for it.
+    pub(crate) records: Vec<(u32, Option<Class>)>,
+    /// How many hold it, of whatever class.
+    all: usize,
     element: Option<Stored>,
 }
 
@@ -45,28 +48,40 @@ impl Group {
         self.element.ok_or(StoreError::Damaged("an item has no element"))
     }
 
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.records.iter().map(|(number, _)| *number).collect()
+    }
+
+    /// The set of classes of the records that hold it.
+    pub(crate) fn classes(&self) -> u32 {
+        let classes = self.records.iter().filter_map(|(_, class)| *class);
+        classes.fold(0, |mask, class| mask | 1 << class)
+    }
+
     pub(crate) fn into_element(self, kind: Kind) -> Result<Element, StoreError> {
         Ok(Element {
             kind,
             stored: self.element()?,
-            records: self.records,
+            records: self.numbers(),
         })
     }
 }
 
 impl Version {
-    /// The items of a match key, without those of persons that too many records hold: they would tell nothing, and cost the most.
+    /// The items of a match key that records of some classes hold, without those of persons that too many records of any class hold: they
+    /// would tell nothing, and cost the most.
     pub(crate) fn groups<'a>(
         &'a self,
         key: &'a Key,
         reading: Reading,
+        classes: Classes,
     ) -> impl Iterator<Item = Result<Group, StoreError>> + use<'a> {
-        self.all_groups(key.name(), reading)
+        self.all_groups(key.name(), reading, classes)
             .filter(|group| !matches!(group, Ok(group) if self.is_common(key.kind(), group)))
     }
 
     pub(crate) fn is_common(&self, kind: Kind, group: &Group) -> bool {
-        kind == Kind::Person && group.records.len() > self.info.common as usize
+        kind == Kind::Person && group.all > self.info.common as usize
     }
 
     /// The records of the version, in clear, by number.
@@ -86,17 +101,18 @@ impl Version {
         }))
     }
 
-    /// Every item of a match key.
+    /// Every item of a match key that records of some classes hold.
     pub(crate) fn all_groups<'a>(
         &'a self,
         key: &str,
         reading: Reading,
+        classes: Classes,
     ) -> impl Iterator<Item = Result<Group, StoreError>> + use<'a> {
         let mut rows = Some(Rows::open(self, key));
         // an error ends it
         std::iter::from_fn(move || {
             let group = match rows.as_mut()? {
-                Ok(open) => next_group(self, open, reading).transpose(),
+                Ok(open) => next_group(self, open, reading, classes).transpose(),
                 Err(_) => rows.take().and_then(Result::err).map(Err),
             };
             if !matches!(group, Some(Ok(_))) {
@@ -107,34 +123,60 @@ impl Version {
     }
 }
 
-fn next_group(version: &Version, rows: &mut Rows<'_>, reading: Reading) -> Result<Option<Group>, StoreError> {
+fn next_group(
+    version: &Version,
+    rows: &mut Rows<'_>,
+    reading: Reading,
+    classes: Classes,
+) -> Result<Option<Group>, StoreError> {
     let mut group: Option<Group> = None;
     while let Some((tag, record, key, sealed)) = rows.current()? {
-        match &mut group {
-            None => {
-                let element = match reading {
-                    Reading::Records => None,
-                    Reading::Elements => {
-                        let plain = version.sealer.open(Cf::Items, key, sealed)?;
-                        let bytes = plain
-                            .as_slice()
-                            .try_into()
-                            .map_err(|_| StoreError::Damaged("an item has another length"))?;
-                        Some(Stored::from_bytes(bytes))
-                    }
-                };
-                group = Some(Group {
-                    tag,
-                    records: vec![record],
-                    element,
-                });
+        if group.as_ref().is_some_and(|group| group.tag != tag) {
+            // one that no record of these classes holds is passed over
+            match group.take_if(|group| group.records.is_empty()) {
+                Some(_) => {}
+                None => break,
             }
-            Some(group) if group.tag == tag => group.records.push(record),
-            Some(_) => break,
+        }
+        let group = group.get_or_insert_with(|| Group {
+            tag,
+            records: Vec::new(),
+            all: 0,
+            element: None,
+        });
+        group.all += 1;
+        let wants_element = reading == Reading::Elements;
+        let class = match wants_element || !classes.is_all() {
+            false => None,
+            true => {
+                let plain = version.sealer.open(Cf::Items, key, sealed)?;
+                let (class, element) = parse_value(&plain)?;
+                if wants_element {
+                    group.element = Some(element);
+                }
+                Some(class)
+            }
+        };
+        if class.is_none_or(|class| classes.has(class)) {
+            group.records.push((record, class));
         }
         rows.advance();
     }
-    Ok(group)
+    Ok(group.filter(|group| !group.records.is_empty()))
+}
+
+/// `class ‖ element`: what stands at an item and a record.
+pub(crate) fn value(class: Class, element: &Stored) -> [u8; 33] {
+    let mut value = [class; 33];
+    value[1..].copy_from_slice(&element.to_bytes());
+    value
+}
+
+fn parse_value(plain: &[u8]) -> Result<(Class, Stored), StoreError> {
+    const LENGTH: StoreError = StoreError::Damaged("an item has another length");
+    let (class, element) = plain.split_first().ok_or(LENGTH)?;
+    let element = element.try_into().map_err(|_| LENGTH)?;
+    Ok((*class, Stored::from_bytes(element)))
 }
 
 /// The rows of one match key, in order.

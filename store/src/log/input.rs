@@ -18,7 +18,7 @@ const PART: usize = 4096;
 
 impl Log {
     /// Commits to what is selected of a dataset, for the entry that will be opened under this id, and keeps what opens the commitment. The
-    /// opening makes it durable; an entry that is not opened needs [`Self::drop_input`].
+    /// opening makes it durable; an entry that is not opened needs [`Self::drop_input`]. Without a salt, a new one is drawn.
     ///
     /// Memory: that of the sorter. Disk: 32 bytes per item, for as long as the entry's content is kept.
     ///
@@ -29,9 +29,10 @@ impl Log {
         entry: Uuid,
         dataset: &Dataset,
         selection: &Selection,
+        salt: Option<InputSalt>,
         spill: &Path,
     ) -> Result<Digest, StoreError> {
-        let committed = self.try_commit_input(entry, dataset, selection, spill);
+        let committed = self.try_commit_input(entry, dataset, selection, salt, spill);
         if committed.is_err() {
             // if this fails too, the next start does it
             let _ = self.drop_input(entry);
@@ -44,9 +45,13 @@ impl Log {
         entry: Uuid,
         dataset: &Dataset,
         selection: &Selection,
+        salt: Option<InputSalt>,
         spill: &Path,
     ) -> Result<Digest, StoreError> {
-        let salt = InputSalt::random().map_err(|_| StoreError::Crypto)?;
+        let salt = match salt {
+            Some(salt) => salt,
+            None => InputSalt::random().map_err(|_| StoreError::Crypto)?,
+        };
         let mut sorter = SealedSorter::<32>::new(spill);
         for element in dataset.elements(selection) {
             sorter.push(&[salt.leaf(&element?.stored.to_bytes()).0])?;

@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("overlap-records", &[]),
     ("overlap-audit", &[]),
     ("overlap-report", &[]),
+    ("overlap-agreement", &["overlap-records", "overlap-audit"]),
     ("overlap-store", LEAVES),
     ("overlap-proto", LEAVES),
     (
@@ -18,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "overlap-psi",
             "overlap-records",
             "overlap-audit",
+            "overlap-agreement",
             "overlap-report",
             "overlap-store",
             "overlap-proto",
@@ -29,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "overlap-psi",
             "overlap-records",
             "overlap-audit",
+            "overlap-agreement",
             "overlap-report",
             "overlap-proto",
         ],
@@ -39,6 +42,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "overlap-psi",
             "overlap-records",
             "overlap-audit",
+            "overlap-agreement",
             "overlap-report",
             "overlap-store",
             "overlap-proto",
@@ -49,7 +53,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &["overlap-psi", "overlap-records"]),
 ];
 
-const LEAVES: &[&str] = &["overlap-psi", "overlap-records", "overlap-audit", "overlap-report"];
+const LEAVES: &[&str] = &[
+    "overlap-psi",
+    "overlap-records",
+    "overlap-audit",
+    "overlap-agreement",
+    "overlap-report",
+];
 
 /// The one crate that may name RocksDB.
 const ROCKSDB_OWNER: &str = "overlap-store";

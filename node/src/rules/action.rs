@@ -1,0 +1,78 @@
+//! What the policy judges.
+
+/// What is judged: every action but `ask` and `answer` is of an own user, on a dataset or on the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    ImportDataset,
+    EraseDataset,
+    PurgeDataset,
+    ReadHits,
+    ReadLog,
+    ExportLog,
+    OpenInput,
+    AcknowledgeAlarm,
+    DraftAgreement,
+    ProposeAgreement,
+    AcceptAgreement,
+    RejectAgreement,
+    RevokeAgreement,
+    ReadAgreements,
+    AddOrder,
+    ReadOrders,
+    ExplainPolicy,
+    Reflect,
+}
+
+impl Action {
+    pub(super) const ALL: [Self; 18] = [
+        Self::ImportDataset,
+        Self::EraseDataset,
+        Self::PurgeDataset,
+        Self::ReadHits,
+        Self::ReadLog,
+        Self::ExportLog,
+        Self::OpenInput,
+        Self::AcknowledgeAlarm,
+        Self::DraftAgreement,
+        Self::ProposeAgreement,
+        Self::AcceptAgreement,
+        Self::RejectAgreement,
+        Self::RevokeAgreement,
+        Self::ReadAgreements,
+        Self::AddOrder,
+        Self::ReadOrders,
+        Self::ExplainPolicy,
+        Self::Reflect,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ImportDataset => "import_dataset",
+            Self::EraseDataset => "erase_dataset",
+            Self::PurgeDataset => "purge_dataset",
+            Self::ReadHits => "read_hits",
+            Self::ReadLog => "read_log",
+            Self::ExportLog => "export_log",
+            Self::OpenInput => "open_input",
+            Self::AcknowledgeAlarm => "acknowledge_alarm",
+            Self::DraftAgreement => "draft_agreement",
+            Self::ProposeAgreement => "propose_agreement",
+            Self::AcceptAgreement => "accept_agreement",
+            Self::RejectAgreement => "reject_agreement",
+            Self::RevokeAgreement => "revoke_agreement",
+            Self::ReadAgreements => "read_agreements",
+            Self::AddOrder => "add_order",
+            Self::ReadOrders => "read_orders",
+            Self::ExplainPolicy => "explain_policy",
+            Self::Reflect => "reflect",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    pub(crate) fn is_on_dataset(self) -> bool {
+        matches!(self, Self::ImportDataset | Self::EraseDataset | Self::PurgeDataset)
+    }
+}
