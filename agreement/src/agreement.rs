@@ -117,6 +117,9 @@ pub struct Grant {
     /// Counts below this are not told.
     #[serde(default = "one")]
     pub min_count: u64,
+    /// Points of the mirrored pass, by which the holder alone learns of records of class `d`; 0: there is none.
+    #[serde(default)]
+    pub mirror: u64,
     /// Who learns what was found.
     #[serde(default)]
     pub result: Recipient,
@@ -190,6 +193,8 @@ fn queries() -> u64 {
 
 /// Largest set that the protocols take.
 const MAX_SET: u64 = u32::MAX as u64;
+/// Most points of a mirrored pass: both sides hold them in memory.
+const MAX_MIRROR: u64 = 1 << 16;
 
 impl Agreement {
     /// The party with this id.
@@ -258,6 +263,12 @@ impl Grant {
         if self.order == OrderRule::Required {
             text.push_str("; with an order");
         }
+        if self.mirror > 0 {
+            text.push_str(&format!(
+                "; {} learns which of up to {} of its hidden records are asked about",
+                self.holder, self.mirror
+            ));
+        }
         if self.result == Recipient::Both {
             text.push_str("; both learn what is found");
         }
@@ -286,6 +297,9 @@ impl Grant {
         }
         if !(1..=self.max_set_size).contains(&self.min_set_size) {
             return Err(Flaw::new("grant: min_set_size must be 1 to max_set_size"));
+        }
+        if self.mirror > MAX_MIRROR {
+            return Err(Flaw::new(format!("grant: mirror must be at most {MAX_MIRROR}")));
         }
         if self.min_count == 0 {
             return Err(Flaw::new("grant: min_count must be at least 1"));

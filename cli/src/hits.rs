@@ -25,7 +25,7 @@ use crate::{
 pub(crate) enum Command {
     /// Show which of your records your matches found at a peer, the oldest first
     ///
-    /// Each is kept once per peer and identifier, as the last match found it, until the record expires or the node's keep_hits is over.
+    /// Each is kept once per agreement, peer and identifier, as the last match found it, until the record expires or the node's keep_hits is over.
     List {
         #[command(flatten)]
         which: Which,
@@ -74,6 +74,8 @@ struct FoundShape {
     identifier: String,
     /// For candidates.
     score: Option<f64>,
+    /// The peer asked, and does not know of the hit.
+    hidden: bool,
     reference: String,
     role: String,
     origin: Option<String>,
@@ -151,6 +153,7 @@ impl From<pb::FoundHit> for FoundShape {
             identifier: hit.canonical,
             // more digits than it means
             score: hit.score.map(|score| (score * 100.0).round() / 100.0),
+            hidden: hit.as_holder,
             reference: record.reference,
             role: record.role,
             origin: (!record.origin.is_empty()).then_some(record.origin),
@@ -169,6 +172,7 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
         "your record",
         "origin",
         "case",
+        "known to",
     ]);
     for one in found {
         shown.add_row([
@@ -180,6 +184,7 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
             one.reference.clone(),
             one.origin.clone().unwrap_or_default(),
             one.case_reference.clone(),
+            if one.hidden { "you alone" } else { "you" }.to_owned(),
         ]);
     }
     if found.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::{Timestamp, civil::Date};
+use overlap_audit::Digest;
 use overlap_psi::dh::Label;
 use overlap_records::{Agreed, Identifier, Kind, Record, Sizes};
 use overlap_store::{Dataset, FoundRecord, Place, Selection, Store, StoreError};
@@ -40,6 +41,7 @@ pub(crate) struct About {
     transaction: Uuid,
     found: Timestamp,
     peer: String,
+    agreement: Digest,
     purpose: String,
     case_reference: String,
 }
@@ -155,13 +157,65 @@ fn is_person(selection: &Selection, place: &Place) -> bool {
     key.is_some_and(|key| key.kind() == Kind::Person)
 }
 
+/// Hidden records of this holder that a query asked about.
+pub(crate) struct Noticed {
+    pub(crate) dataset: Dataset,
+    pub(crate) selection: Selection,
+    /// Positions among the elements of the selection, ascending.
+    pub(crate) positions: Vec<u32>,
+    pub(crate) about: About,
+}
+
+impl Noticed {
+    /// Keeps them. Called once the asker has its answer: what is written here must not tell it anything, not by its time either.
+    pub(crate) fn keep(&self, store: &Store, today: Date) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        for place in self.dataset.places(&self.selection, &self.positions) {
+            let hit = self.dataset.hit(&self.selection, &place?)?;
+            let (kind, canonical) = (hit.identifier.kind(), hit.identifier.canonical());
+            let living = hit.records.iter().filter(|record| !record.has_expired(today));
+            found.extend(living.map(|record| self.about.row(&self.dataset, kind, canonical, None, record, true)));
+        }
+        store.keep_hits(&found, today)
+    }
+}
+
 impl About {
+    fn row(
+        &self,
+        dataset: &Dataset,
+        kind: Kind,
+        canonical: &str,
+        score: Option<f64>,
+        record: &Record,
+        as_holder: bool,
+    ) -> FoundRecord {
+        FoundRecord {
+            transaction: self.transaction,
+            found: self.found,
+            peer: self.peer.clone(),
+            agreement: self.agreement,
+            dataset: dataset.info().name.clone(),
+            purpose: self.purpose.clone(),
+            case_reference: self.case_reference.clone(),
+            as_holder,
+            kind,
+            canonical: canonical.to_owned(),
+            score,
+            reference: record.reference.clone(),
+            role: record.role,
+            origin: record.origin.clone(),
+            expires: record.expires,
+        }
+    }
+
     pub(crate) fn of(opened: &Opened, found: Timestamp) -> Self {
         let terms = opened.terms();
         Self {
             transaction: opened.entry().transaction,
             found,
             peer: terms.peer.name.clone(),
+            agreement: terms.opening.agreement_hash,
             purpose: terms.opening.purpose.clone(),
             case_reference: terms.opening.case_reference.clone(),
         }
@@ -179,21 +233,8 @@ impl Findings {
         today: Date,
     ) -> Result<(), StoreError> {
         const TOGETHER: usize = 4096;
-        let row = |kind, canonical: &str, score, record: &Record| FoundRecord {
-            transaction: about.transaction,
-            found: about.found,
-            peer: about.peer.clone(),
-            dataset: dataset.info().name.clone(),
-            purpose: about.purpose.clone(),
-            case_reference: about.case_reference.clone(),
-            kind,
-            canonical: canonical.to_owned(),
-            score,
-            reference: record.reference.clone(),
-            role: record.role,
-            origin: record.origin.clone(),
-            expires: record.expires,
-        };
+        let row =
+            |kind, canonical: &str, score, record: &Record| about.row(dataset, kind, canonical, score, record, false);
         let mut batch = Vec::new();
         let flush = |batch: &mut Vec<FoundRecord>, least: usize| {
             if batch.len() >= least {

@@ -336,6 +336,7 @@ fn found_hit(found: FoundRecord) -> pb::FoundHit {
             origin: found.origin.unwrap_or_default(),
         }),
         score: found.score,
+        as_holder: found.as_holder,
     }
 }
 

@@ -17,10 +17,13 @@ use uuid::Uuid;
 
 use crate::{
     error::NodeError,
+    findings::Noticed,
     identity::Certificate,
     listen::Caller,
     node::{Node, now},
     policy::{self, Denial},
+    pool::blocking,
+    retention,
     session::Hold,
     settle, spine,
     trace::TraceContext,
@@ -47,12 +50,19 @@ impl PeerService for Peers {
         let trace = TraceContext::of(request.metadata());
         let requests = request.into_inner();
         node.queries.clone().spawn(async move {
-            let last = match hold(&node, &caller, trace, requests, replies.clone()).await {
-                Ok(()) => Ok(Reply::Complete.into()),
-                Err(error) => Err(error.to_peer_status()),
+            let (last, noticed) = match hold(&node, &caller, trace, requests, replies.clone()).await {
+                Ok(noticed) => (Ok(Reply::Complete.into()), noticed),
+                Err(error) => (Err(error.to_peer_status()), None),
             };
             // an asker that hung up, or reads no more, needs no answer
             let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(last)).await;
+            drop(replies);
+            if let Some(noticed) = noticed {
+                let kept = blocking(move || noticed.keep(&node.store, retention::today())).await;
+                if let Ok(Err(error)) = kept {
+                    tracing::error!(%error, "hidden records that were asked about are in the log as a number alone");
+                }
+            }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -140,7 +150,7 @@ async fn hold(
     trace: Option<TraceContext>,
     mut requests: Streaming<pb::MatchRequest>,
     replies: mpsc::Sender<Result<pb::MatchResponse, Status>>,
-) -> Result<(), NodeError> {
+) -> Result<Option<Noticed>, NodeError> {
     // before anything is read: what a caller may hold of this node is bounded from its first call on
     let _session = match node.session_with(&caller.id) {
         Ok(session) => session,
@@ -166,7 +176,7 @@ async fn hold(
         )),
         Ok(Ok(Some(message))) => match Message::try_from(message) {
             Err(error) => Err(unopened(node, caller, error.into())),
-            Ok(Message::Blinded(_)) => Err(unopened(
+            Ok(Message::Blinded(_) | Message::Mirrored(_)) => Err(unopened(
                 node,
                 caller,
                 NodeError::PeerProtocol {

@@ -7,12 +7,14 @@ use std::{
 };
 
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
-use overlap_audit::{Entry, Operation, Outcome, SHREDDING, Side};
+use overlap_agreement::Ending;
+use overlap_audit::{Digest, Entry, Operation, Outcome, SHREDDING, Side};
 use overlap_proto::fault::Reason;
 use overlap_store::{AlarmKind, Dataset, DatasetInfo, FoundRecord, StoreError};
 use uuid::Uuid;
 
 use crate::{
+    agreements::{Held, Standing},
     alarm,
     error::NodeError,
     node::{Node, now},
@@ -173,6 +175,8 @@ pub(crate) struct Gone {
     since: i64,
     today: Date,
     held: BTreeSet<String>,
+    /// Hashes of agreements that take with them what was found under them.
+    ended: BTreeSet<Digest>,
 }
 
 impl Gone {
@@ -183,6 +187,7 @@ impl Gone {
             since: now.as_second().saturating_sub(longest),
             today: TimeZone::UTC.to_datetime(now).date(),
             held: held.collect(),
+            ended: ended(node, now).map(|held| held.hash()).collect(),
         }
     }
 
@@ -190,6 +195,55 @@ impl Gone {
         found.found.as_second() < self.since
             || found.expires.is_some_and(|expires| expires < self.today)
             || !self.held.contains(&found.dataset)
+            || self.ended.contains(&found.agreement)
+    }
+}
+
+fn erases(held: &Arc<Held>) -> bool {
+    held.agreement().at_end == Ending::Erase
+}
+
+/// Agreements that have ended, and are to take with them what was found under them.
+fn ended(node: &Node, now: Timestamp) -> impl Iterator<Item = Arc<Held>> {
+    let has_ended = move |held: &Arc<Held>| {
+        let standing = node.agreements.standing(held, now);
+        matches!(standing, Standing::Expired | Standing::Ended { .. })
+    };
+    let all = node.agreements.all().into_iter();
+    all.filter(erases).filter(has_ended).collect::<Vec<_>>().into_iter()
+}
+
+/// Erases what was found under an agreement as soon as it ends, where it says so, until the node drains.
+pub(crate) async fn at_ends(node: Arc<Node>) {
+    let mut changed = node.agreements.changed.subscribe();
+    let mut done: BTreeSet<Digest> = BTreeSet::new();
+    loop {
+        let now = now();
+        let due: BTreeSet<Digest> = ended(&node, now).map(|held| held.hash()).collect();
+        if !due.is_subset(&done) {
+            let running = Arc::clone(&node);
+            let erasing = node.queries.spawn(async move { hits(&running, None, &blank).await });
+            match erasing.await {
+                Ok(Ok(_)) => done = due,
+                Ok(Err(error)) => tracing::error!(reason = error.reason().name(), "kept hits were not erased"),
+                Err(_) => tracing::error!("an erasure panicked"),
+            }
+        }
+        let all = node.agreements.all();
+        let next = all
+            .iter()
+            .filter(|held| erases(held))
+            .map(|held| held.agreement().valid_until);
+        let next = next.filter(|until| *until > now).min();
+        // the clock may be set meanwhile: looked at again every minute
+        let wait = next.map_or(Duration::MAX, |until| {
+            Duration::try_from(until.duration_since(now)).unwrap_or_default()
+        });
+        tokio::select! {
+            () = node.draining.cancelled() => return,
+            () = tokio::time::sleep(wait.min(Duration::from_secs(60))) => {}
+            changed = changed.changed() => if changed.is_err() { return },
+        }
     }
 }
 

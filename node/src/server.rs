@@ -143,6 +143,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
 
     let mut background = JoinSet::new();
     background.spawn(retention::every_day(Arc::clone(&node)));
+    background.spawn(retention::at_ends(Arc::clone(&node)));
     background.spawn(retention::check_log(Arc::clone(&node)));
     background.spawn(ldv::run(Arc::clone(&node)));
     background.spawn(tell_health(Arc::clone(&node), health));

@@ -24,8 +24,19 @@ fn protocol_terms(open: &Open, asker: &str, holder: &str, holder_size: u64) -> R
         .map(|kind| kind.as_str())
         .collect::<Vec<_>>()
         .join(",");
+    let roles = open
+        .roles
+        .iter()
+        .map(|role| role.as_str())
+        .collect::<Vec<_>>()
+        .join(",");
+    let order = open
+        .order
+        .as_ref()
+        .map(|order| order.hash().to_string())
+        .unwrap_or_default();
     let bound = [
-        "overlap/match/session/v1",
+        "overlap/match/session/v2",
         &open.transaction.to_string(),
         &open.agreement_hash.to_string(),
         &open.profile_hash.to_string(),
@@ -35,6 +46,9 @@ fn protocol_terms(open: &Open, asker: &str, holder: &str, holder_size: u64) -> R
         open.mode.name(),
         open.protocol.name(),
         &kinds,
+        &roles,
+        open.on_behalf_of.as_deref().unwrap_or_default(),
+        &order,
     ];
     // no part holds a line break: names and ids are checked for it
     let session = sha256(bound.join("\n").as_bytes()).0;

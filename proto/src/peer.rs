@@ -71,6 +71,8 @@ pub enum Request {
     Open(Box<Open>),
     /// Blinded elements.
     Blinded(Vec<Encoded>),
+    /// The holder's points of a mirrored pass, evaluated.
+    Mirrored(Vec<Encoded>),
 }
 
 /// A message of the holder.
@@ -78,6 +80,8 @@ pub enum Request {
 pub enum Response {
     /// The first: the size of the holder's set.
     Accepted(u64),
+    /// Points of a mirrored pass.
+    Mirror(Vec<Encoded>),
     /// Elements or tokens.
     Reply(dh::Reply),
     /// How many items of its own set the holder has done, while it has nothing to send.
@@ -132,6 +136,9 @@ impl TryFrom<pb::MatchRequest> for Request {
         Ok(match check::present("request.message", message.message)? {
             match_request::Message::Open(open) => Self::Open(Box::new(open.try_into()?)),
             match_request::Message::Blinded(blinded) => Self::Blinded(elements("blinded.elements", &blinded.elements)?),
+            match_request::Message::Mirrored(mirrored) => {
+                Self::Mirrored(elements("mirrored.elements", &mirrored.elements)?)
+            }
         })
     }
 }
@@ -149,6 +156,7 @@ impl TryFrom<pb::MatchResponse> for Response {
                 &evaluated.elements,
             )?)),
             match_response::Message::Tokens(tokens) => Self::Reply(self::tokens(&tokens)?),
+            match_response::Message::Mirror(mirror) => Self::Mirror(elements("mirror.elements", &mirror.elements)?),
             match_response::Message::Working(working) => Self::Working(set_size("working.done", working.done)?),
             match_response::Message::Complete(_) => Self::Complete,
         })
@@ -219,6 +227,16 @@ impl From<Open> for pb::MatchRequest {
     }
 }
 
+/// The message that carries evaluated points of a mirrored pass.
+pub fn mirrored(elements: &[Encoded]) -> pb::MatchRequest {
+    let elements = pb::Elements {
+        elements: Bytes::copy_from_slice(elements.as_flattened()),
+    };
+    pb::MatchRequest {
+        message: Some(match_request::Message::Mirrored(elements)),
+    }
+}
+
 /// The message that carries blinded elements.
 pub fn blinded(elements: &[Encoded]) -> pb::MatchRequest {
     let elements = pb::Elements {
@@ -233,6 +251,9 @@ impl From<Response> for pb::MatchResponse {
     fn from(response: Response) -> Self {
         let message = match response {
             Response::Accepted(set_size) => match_response::Message::Accepted(pb::MatchAccepted { set_size }),
+            Response::Mirror(elements) => match_response::Message::Mirror(pb::Elements {
+                elements: Bytes::copy_from_slice(elements.as_flattened()),
+            }),
             Response::Reply(dh::Reply::Evaluated(elements)) => match_response::Message::Evaluated(pb::Elements {
                 elements: Bytes::copy_from_slice(elements.as_flattened()),
             }),

@@ -15,6 +15,7 @@ pub mod dh;
 mod error;
 mod group;
 mod item;
+pub mod mirror;
 pub mod oprf;
 
 pub use error::{ApiMisuse, Error, PeerMisbehaved};

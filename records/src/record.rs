@@ -89,10 +89,16 @@ impl Record {
         Ok(self)
     }
 
-    /// Whether it takes part in no query: of visibility class `d`, or expired before `today`.
+    /// Whether it expired before `today`.
+    #[must_use]
+    pub fn has_expired(&self, today: Date) -> bool {
+        self.expires.is_some_and(|expires| expires < today)
+    }
+
+    /// Whether nobody but its own agency may ever see it on a hit, or it expired before `today`.
     #[must_use]
     pub fn is_withheld(&self, today: Date) -> bool {
-        self.visibility == Visibility::D || self.expires.is_some_and(|expires| expires < today)
+        self.visibility == Visibility::D || self.has_expired(today)
     }
 }
 

@@ -31,7 +31,7 @@ pub use classes::Classes;
 pub(crate) use classes::{Class, class};
 pub(crate) use codec::{decode_dates, decode_record, encode_record};
 pub use rows::Element;
-pub(crate) use rows::{Group, Reading, value};
+pub(crate) use rows::{Group, value};
 
 /// What is known of a dataset version without reading it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub struct DatasetInfo {
 pub struct KeyInfo {
     /// The kind of identifier that the key is of.
     pub kind: Kind,
-    /// How many distinct items, without those that are too common.
+    /// How many distinct items that others may meet, without those that are too common.
     pub items: u64,
     /// SHA-256 over their group elements in the order of the store: what an input commitment is made of.
     pub digest: Digest,
@@ -164,14 +164,15 @@ impl DatasetInfo {
 }
 
 impl Selection {
-    /// The match keys of these kinds; with `counting`, those alone that take part where matches are counted.
+    /// The match keys of these kinds, of records that others may meet; with `counting`, those alone that take part where matches are
+    /// counted.
     pub fn of(profile: &Profile, kinds: &[Kind], counting: bool) -> Self {
         let chosen = |key: &Key| kinds.contains(&key.kind()) && (key.counts() || !counting);
         let keys = (0u16..).zip(profile.keys()).filter(|(_, key)| chosen(key));
         Self {
             keys: keys.map(|(index, _)| index).collect(),
             profile: profile.clone(),
-            classes: Classes::all(),
+            classes: Classes::shown(),
         }
     }
 
@@ -223,7 +224,7 @@ impl Dataset {
         selection
             .keys()
             .flat_map(|(_, key)| {
-                let groups = self.version.groups(key, Reading::Elements, selection.classes);
+                let groups = self.version.groups(key, selection.classes);
                 groups.map(|group| (key.kind(), group))
             })
             .map(|(kind, group)| group.and_then(|group| group.into_element(kind)))
@@ -240,7 +241,7 @@ impl Dataset {
         let mut next = 0u32;
         let groups = selection.keys().flat_map(|(index, key)| {
             self.version
-                .groups(key, Reading::Records, selection.classes)
+                .groups(key, selection.classes)
                 .map(move |group| (index, group))
         });
         let places = groups.filter_map(move |(key, group)| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date};
+use overlap_audit::Digest;
 use overlap_records::{Kind, Role};
 use rocksdb::{IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,14 @@ pub struct FoundRecord {
     pub peer: String,
     /// Own dataset.
     pub dataset: String,
+    /// Hash of the agreement that it was found under.
+    pub agreement: Digest,
     /// Purpose of the match.
     pub purpose: String,
     /// Case reference of the match.
     pub case_reference: String,
+    /// Whether it was the peer that asked, and this agency alone knows of the hit.
+    pub as_holder: bool,
     /// Kind of the identifier.
     pub kind: Kind,
     /// The identifier in canonical form.
@@ -64,7 +69,7 @@ impl Hits {
     }
 
     /// Keeps what a query found. Found again, it takes the place of what was kept: the same own record by the same identifier at the same
-    /// peer is kept once. Synced.
+    /// peer under the same agreement is kept once. Synced.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Encode`].
@@ -121,7 +126,10 @@ impl Hits {
     }
 
     fn key(&self, found: &FoundRecord) -> [u8; TAG] {
+        let agreement = found.agreement.to_string();
         let parts = [
+            agreement.as_str(),
+            if found.as_holder { "holder" } else { "asker" },
             found.peer.as_str(),
             &found.dataset,
             found.kind.as_str(),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Dataset, DatasetInfo, Store, StoreError,
-    dataset::{self, Class, Classes, Group, KeyInfo, Reading, Version},
+    dataset::{self, Class, Classes, Group, KeyInfo, Version},
     keys::{self, Cf},
     seal::VersionKey,
     synced,
@@ -23,6 +23,7 @@ use crate::{
 pub struct Prepared {
     record: Record,
     items: Vec<(u16, Item, Stored)>,
+    is_withheld: bool,
 }
 
 /// A version in the making. Dropped without [`Import::commit`], it leaves nothing.
@@ -53,10 +54,11 @@ const COPIED_TOGETHER: usize = 4096;
 impl Prepared {
     /// Derives the items of records and hashes each to the group; a hundred records at a time make the batch worth its while.
     ///
-    /// Records of visibility class `d` and records that expired before `today` get no items: they are kept, and take part in no query.
+    /// Records that expired before `today` get no items: they are kept, and take part in no query. Items of class `d` are met by no query
+    /// either: their agency alone learns of them.
     pub fn batch(profile: &Profile, records: Vec<Record>, today: Date) -> Vec<Self> {
         let keys_of = |record: &Record| -> Vec<MatchKey> {
-            if record.is_withheld(today) {
+            if record.has_expired(today) {
                 return Vec::new();
             }
             let keys = record.identifiers.iter().flat_map(|one| one.match_keys(profile));
@@ -82,7 +84,11 @@ impl Prepared {
         records
             .into_iter()
             .zip(items)
-            .map(|(record, items)| Self { record, items })
+            .map(|(record, items)| Self {
+                is_withheld: record.is_withheld(today),
+                record,
+                items,
+            })
             .collect()
     }
 }
@@ -192,7 +198,7 @@ impl Import {
         }
         let mut taking_part = vec![false; from.numbered as usize];
         for name in from.keys.keys() {
-            let mut groups = base.version().all_groups(name, Reading::Elements, Classes::all());
+            let mut groups = base.version().all_groups(name, Classes::all());
             loop {
                 let chunk: Vec<Group> = groups.by_ref().take(COPIED_TOGETHER).collect::<Result<_, _>>()?;
                 if chunk.is_empty() {
@@ -253,11 +259,13 @@ impl Import {
         fates: &[Fate],
         taking_part: &mut [bool],
     ) -> Result<(), StoreError> {
-        let stays = |(record, class): &(u32, Option<Class>)| match (fates.get(*record as usize), class) {
-            (Some(Fate::Stays { number, .. }), Some(class)) => Some((*number, *class)),
+        let stays = |(record, class): &(u32, Class)| match fates.get(*record as usize) {
+            Some(Fate::Stays { number, .. }) => Some((*number, *class)),
             _ => None,
         };
-        for (record, _) in groups.iter().flat_map(|group| &group.records) {
+        let shown = Classes::shown();
+        let records = groups.iter().flat_map(|group| &group.records);
+        for (record, _) in records.filter(|(_, class)| shown.has(*class)) {
             if let Some(taking_part) = taking_part.get_mut(*record as usize) {
                 *taking_part = true;
             }
@@ -296,7 +304,7 @@ impl Import {
             .and_then(|count| first.checked_add(count))
             .ok_or(StoreError::TooManyRecords { max: u32::MAX.into() })?;
         for prepared in batch {
-            info.count(prepared.record.expires, !prepared.items.is_empty());
+            info.count(prepared.record.expires, !prepared.is_withheld);
         }
         let numbered = info.numbered;
         let rows = batch
@@ -336,14 +344,16 @@ impl Import {
         for (name, kind) in &self.rules {
             let mut hash = digest::Context::new(&digest::SHA256);
             let (mut items, mut rows, mut classes) = (0, false, BTreeMap::new());
-            for group in self.version.all_groups(name, Reading::Elements, Classes::all()) {
+            for group in self.version.all_groups(name, Classes::all()) {
                 rows = true;
                 let group = group?;
                 if self.version.is_common(*kind, &group) {
                     continue;
                 }
-                hash.update(&group.element()?.to_bytes());
-                items += 1;
+                if Classes::shown().meets(group.classes()) {
+                    hash.update(&group.element()?.to_bytes());
+                    items += 1;
+                }
                 *classes.entry(group.classes()).or_insert(0) += 1;
             }
             if rows {

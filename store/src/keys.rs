@@ -61,7 +61,7 @@ pub(crate) enum Cf {
     LogOutbox,
     /// [`quota`] -> sealed amount that was drawn in a period.
     Quota,
-    /// Tag of (peer, dataset, kind, identifier, reference) -> sealed hit of a query.
+    /// Tag of (agreement, peer, dataset, kind, identifier, reference) -> sealed hit of a query.
     Hits,
     /// [`document`] -> sealed agreement or order, with what was stated about it.
     Documents,

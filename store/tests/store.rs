@@ -8,6 +8,7 @@ use jiff::{
     Timestamp,
     civil::{Date, date},
 };
+use overlap_audit::Digest;
 use overlap_records::{Hints, Identifier, Kind, Profile, Record, Role, Visibility};
 use overlap_store::{DataKey, Dataset, FoundRecord, Hit, LogSettings, Prepared, Selection, Store, StoreError};
 
@@ -321,6 +322,8 @@ fn hits_are_kept_and_erased() {
     let found = |reference: &str, expires| FoundRecord {
         transaction: uuid::Uuid::now_v7(),
         found: Timestamp::UNIX_EPOCH,
+        agreement: Digest([1; 32]),
+        as_holder: false,
         peer: "kmar".into(),
         dataset: "cases".into(),
         purpose: "p".into(),

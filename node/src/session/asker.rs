@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Streaming};
 
-use super::{misuse_of, peer_fault, protocol_terms, send_blocking};
+use super::{misuse_of, peer_fault, protocol_terms, send, send_blocking};
 use crate::{
     dial::{self, Dialled},
     error::NodeError,
@@ -112,7 +112,23 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         finding.peer_count = Some(peer_size);
         fault::point(Side::Asker, "accepted");
         let terms = protocol_terms(&permitted.opening, &node.config.id, &permitted.peer.id, peer_size)?;
-        let (blinder, mut matcher) = Blinder::start(terms, &mut rand::rng());
+        let (mut blinder, mut matcher) = Blinder::start(terms, &mut rand::rng());
+        let mut left = permitted.grant.mirror;
+        while left > 0 {
+            let Some(Response::Mirror(points)) = incoming.next().await? else {
+                return Err(incoming.misbehaved(PeerMisbehaved::OutOfTurn));
+            };
+            let announced = permitted.grant.mirror;
+            left = left
+                .checked_sub(points.len() as u64)
+                .ok_or_else(|| incoming.misbehaved(PeerMisbehaved::TooMany { announced }))?;
+            let evaluate = move || (blinder.evaluate(&points), blinder);
+            let (evaluated, back) = node.pool.run(evaluate).await?;
+            blinder = back;
+            let evaluated = evaluated.map_err(|source| incoming.misbehaved(source))?;
+            let idle = node.config.limits.idle_stream;
+            send(&requests, peer::mirrored(&evaluated), idle, &permitted.peer.name).await?;
+        }
         let blinding = tokio::spawn(blind(
             Arc::clone(node),
             permitted.dataset.clone(),

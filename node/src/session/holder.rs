@@ -1,6 +1,7 @@
 //! The holder's part of a match.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,13 +13,14 @@ use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK,
     pb::peer as pb,
-    peer::{Request, Response},
+    peer::{Mode, Request, Response},
 };
 use overlap_psi::{
     Encoded, PeerMisbehaved, Stored,
     dh::{self, Evaluator, First, Reply, Terms, Tokeniser},
+    mirror::{Mirror, Watch},
 };
-use overlap_store::{Element, SealedSorter, StoreError};
+use overlap_store::{Classes, Element, SealedSorter, Selection, StoreError};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
@@ -29,7 +31,9 @@ use super::{labels::Handles, misuse_of, peer_fault, protocol_terms, send, send_b
 use crate::{
     error::NodeError,
     fault,
-    node::Node,
+    findings::{About, Noticed},
+    node::{Node, now},
+    policy,
     pool::{Pool, blocking},
     spine::{Finding, Opened, Session},
 };
@@ -39,6 +43,10 @@ pub(crate) type Replies = mpsc::Sender<Result<pb::MatchResponse, Status>>;
 
 /// How often an asker that waits hears that the holder is at work.
 const BETWEEN: Duration = Duration::from_secs(1);
+
+/// When the points of a mirrored pass leave, after it began: later than they are ready, so that it does not tell how many are real.
+const MIRROR_BASE: Duration = Duration::from_millis(50);
+const MIRROR_EACH: Duration = Duration::from_micros(150);
 
 /// Answers one match.
 pub(crate) struct Hold<S> {
@@ -51,9 +59,14 @@ impl<S> Session for Hold<S>
 where
     S: Stream<Item = Result<pb::MatchRequest, Status>> + Send + Unpin + 'static,
 {
-    type Output = ();
+    type Output = Option<Noticed>;
 
-    async fn run(self, node: &Arc<Node>, opened: &Opened, finding: &mut Finding) -> Result<(Outcome, ()), NodeError> {
+    async fn run(
+        self,
+        node: &Arc<Node>,
+        opened: &Opened,
+        finding: &mut Finding,
+    ) -> Result<(Outcome, Option<Noticed>), NodeError> {
         let permitted = opened.terms();
         let open = &permitted.opening;
         finding.peer_count = Some(open.set_size);
@@ -69,8 +82,11 @@ where
             steps: 0,
             handed: Arc::default(),
             ended: Ended::default(),
+            watch: None,
+            noticed: BTreeSet::new(),
         };
         work.reply(Response::Accepted(own_size)).await?;
+        let hidden = work.mirror(opened).await?;
         fault::point(Side::Holder, "accepted");
         // what was supplied is logged however the session ends
         finding.supplied = Some(Arc::clone(&work.handed));
@@ -84,7 +100,17 @@ where
             }
             Err(error) => return Err(error),
         };
-        Ok((Outcome::Done, ()))
+        let Some(selection) = hidden else {
+            return Ok((Outcome::Done, None));
+        };
+        finding.hits = Some(work.noticed.len() as u64);
+        let noticed = Noticed {
+            dataset: permitted.dataset.clone(),
+            selection,
+            positions: work.noticed.into_iter().collect(),
+            about: About::of(opened, now()),
+        };
+        Ok((Outcome::Done, Some(noticed)))
     }
 }
 
@@ -98,6 +124,10 @@ struct Work<S> {
     steps: u64,
     /// Tokens of the own set that were handed to the network.
     handed: Arc<AtomicU64>,
+    /// What the asker's elements are held against, where there is a mirrored pass.
+    watch: Option<Watch>,
+    /// Places of hidden items that were asked about.
+    noticed: BTreeSet<u32>,
     /// Set when the session ends, however it does: blocking work that outlives it sends no more.
     ended: Ended,
 }
@@ -145,6 +175,9 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
             let Some(blinded) = self.next().await? else {
                 return evaluator.finish().map_err(|source| self.misbehaved(source));
             };
+            if let Some(watch) = &self.watch {
+                self.noticed.extend(watch.look(&blinded));
+            }
             let (next, evaluated) = self
                 .node
                 .pool
@@ -282,6 +315,43 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         .await?
     }
 
+    /// Has the asker evaluate points of which it cannot tell whether any stands for a hidden record. They leave at a time that is set before
+    /// anything is read. Returns what hidden items are taken from.
+    async fn mirror(&mut self, opened: &Opened) -> Result<Option<Selection>, NodeError> {
+        let permitted = opened.terms();
+        let size = usize::try_from(permitted.grant.mirror).map_err(|_| NodeError::Broken("a mirror is too large"))?;
+        if size == 0 {
+            return Ok(None);
+        }
+        let leave = Instant::now() + MIRROR_BASE + MIRROR_EACH * u32::try_from(size).unwrap_or(u32::MAX);
+        let (dataset, pool) = (permitted.dataset.clone(), self.node.pool.clone());
+        let selection = policy::selection(&self.node.config, &permitted.opening.kinds, Mode::Count);
+        let selection = selection.of_classes(Classes::hidden());
+        let hidden = selection.clone();
+        let started = blocking(move || {
+            let points = dataset.elements(&hidden).take(size).map(|item| Ok(item?.stored));
+            let points: Vec<Stored> = points.collect::<Result<_, StoreError>>()?;
+            let started = pool.install(|| Mirror::start(&points, size, &mut rand::rng()));
+            started.map_err(|misuse| misuse_of(&misuse))
+        });
+        let (mirror, sent) = started.await??;
+        tokio::time::sleep_until(leave.into()).await;
+        for chunk in sent.chunks(CHUNK) {
+            self.reply(Response::Mirror(chunk.to_vec())).await?;
+        }
+        let mut evaluated = Vec::with_capacity(size);
+        while evaluated.len() < size {
+            match self.request().await? {
+                Some(Request::Mirrored(points)) => evaluated.extend(points),
+                Some(_) => return Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+                None => break,
+            }
+        }
+        let watch = self.node.pool.run(move || mirror.finish(&evaluated)).await?;
+        self.watch = Some(watch.map_err(|source| self.misbehaved(source))?);
+        Ok(Some(selection))
+    }
+
     /// The asker ends its stream once it has sent what it announced.
     async fn expect_end(&mut self, terms: Terms) -> Result<(), NodeError> {
         match self.next().await? {
@@ -293,6 +363,14 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
     }
 
     async fn next(&mut self) -> Result<Option<Vec<Encoded>>, NodeError> {
+        match self.request().await? {
+            None => Ok(None),
+            Some(Request::Blinded(elements)) => Ok(Some(elements)),
+            Some(Request::Open(_) | Request::Mirrored(_)) => Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+        }
+    }
+
+    async fn request(&mut self) -> Result<Option<Request>, NodeError> {
         let idle = || NodeError::PeerIdle {
             peer: self.peer.clone(),
             seconds: self.idle.as_secs(),
@@ -302,8 +380,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
             Ok(None) => Ok(None),
             Ok(Some(Err(status))) => Err(NodeError::of_stream(&self.peer, &status)),
             Ok(Some(Ok(message))) => match Request::try_from(message) {
-                Ok(Request::Blinded(elements)) => Ok(Some(elements)),
-                Ok(Request::Open(_)) => Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Ok(request) => Ok(Some(request)),
                 Err(source) => Err(NodeError::PeerWire {
                     peer: self.peer.clone(),
                     source,

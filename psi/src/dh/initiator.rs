@@ -118,6 +118,14 @@ impl Blinder {
         Ok((self, blinded))
     }
 
+    /// Evaluates the points of a mirrored pass ([`crate::mirror`]): how many the responder may have evaluated is for the caller to bound.
+    ///
+    /// # Errors
+    /// [`PeerMisbehaved`] for bytes that are no element.
+    pub fn evaluate(&self, points: &[Encoded]) -> Result<Vec<Encoded>, PeerMisbehaved> {
+        self.key.multiply_all(points)
+    }
+
     /// Ends the stream.
     ///
     /// # Errors

@@ -28,8 +28,19 @@ impl Classes {
         Self(pairs.fold(0, |mask, class| mask | 1 << class))
     }
 
-    pub(crate) const fn is_all(self) -> bool {
-        self.0 == ALL
+    /// Records that others may meet: of visibility class `a`, `b` or `c`.
+    pub fn shown() -> Self {
+        Self::of(&Role::ALL.into(), &[Visibility::A, Visibility::B, Visibility::C].into())
+    }
+
+    /// Records of visibility class `d`.
+    pub fn hidden() -> Self {
+        Self::of(&Role::ALL.into(), &[Visibility::D].into())
+    }
+
+    /// Whether one of these classes is in a set of classes.
+    pub(crate) const fn meets(self, mask: u32) -> bool {
+        self.0 & mask != 0
     }
 
     pub(crate) const fn has(self, class: Class) -> bool {
@@ -38,7 +49,7 @@ impl Classes {
 
     /// How many of items are held by a record of these classes; `held` counts items by the set of classes that hold them.
     pub(crate) fn count(self, held: &BTreeMap<u32, u64>) -> u64 {
-        let here = held.iter().filter(|(mask, _)| *mask & self.0 != 0);
+        let here = held.iter().filter(|(mask, _)| self.meets(**mask));
         here.map(|(_, items)| items).sum()
     }
 }
@@ -61,11 +72,12 @@ mod tests {
         for role in Role::ALL {
             for visibility in Visibility::ALL {
                 let one = Classes::of(&[role].into(), &[visibility].into());
-                assert!(one.has(index(role, visibility)) && !one.is_all());
+                assert!(one.has(index(role, visibility)));
+                assert_ne!(one.meets(Classes::shown().0), one.meets(Classes::hidden().0));
                 assert!(seen.insert(one.0));
             }
         }
-        assert!(Classes::of(&Role::ALL.into(), &Visibility::ALL.into()).is_all());
+        assert_eq!(Classes::of(&Role::ALL.into(), &Visibility::ALL.into()), Classes::all());
         let held = [(0b01, 3), (0b10, 4), (0b11, 5)].into();
         assert_eq!(
             [Classes(0b01), Classes(0b10), Classes(0b11)].map(|one| one.count(&held)),

@@ -21,25 +21,16 @@ pub struct Element {
     pub records: Vec<u32>,
 }
 
-/// What is wanted of each item.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// Its element too.
-    Elements,
-    /// Its records alone.
-    Records,
-}
-
 /// A record's number, and its stored form in clear.
 pub(crate) type PlainRecord = (u32, Zeroizing<Vec<u8>>);
 
 /// The rows of one item.
 pub(crate) struct Group {
     pub(crate) tag: [u8; TAG],
-    /// Numbers and classes of the records that hold it, by number; the class is left out where nothing asks for it.
-    pub(crate) records: Vec<(u32, Option<Class>)>,
-    /// How many hold it, of whatever class.
-    all: usize,
+    /// Numbers and classes of the records that hold it, by number.
+    pub(crate) records: Vec<(u32, Class)>,
+    /// How many hold it that others may meet, of whatever class: hidden ones must not show in what is too common.
+    shown: usize,
     element: Option<Stored>,
 }
 
@@ -54,8 +45,7 @@ impl Group {
 
     /// The set of classes of the records that hold it.
     pub(crate) fn classes(&self) -> u32 {
-        let classes = self.records.iter().filter_map(|(_, class)| *class);
-        classes.fold(0, |mask, class| mask | 1 << class)
+        self.records.iter().fold(0, |mask, (_, class)| mask | 1 << class)
     }
 
     pub(crate) fn into_element(self, kind: Kind) -> Result<Element, StoreError> {
@@ -73,15 +63,14 @@ impl Version {
     pub(crate) fn groups<'a>(
         &'a self,
         key: &'a Key,
-        reading: Reading,
         classes: Classes,
     ) -> impl Iterator<Item = Result<Group, StoreError>> + use<'a> {
-        self.all_groups(key.name(), reading, classes)
+        self.all_groups(key.name(), classes)
             .filter(|group| !matches!(group, Ok(group) if self.is_common(key.kind(), group)))
     }
 
     pub(crate) fn is_common(&self, kind: Kind, group: &Group) -> bool {
-        kind == Kind::Person && group.all > self.info.common as usize
+        kind == Kind::Person && group.shown > self.info.common as usize
     }
 
     /// The records of the version, in clear, by number.
@@ -105,14 +94,13 @@ impl Version {
     pub(crate) fn all_groups<'a>(
         &'a self,
         key: &str,
-        reading: Reading,
         classes: Classes,
     ) -> impl Iterator<Item = Result<Group, StoreError>> + use<'a> {
         let mut rows = Some(Rows::open(self, key));
         // an error ends it
         std::iter::from_fn(move || {
             let group = match rows.as_mut()? {
-                Ok(open) => next_group(self, open, reading, classes).transpose(),
+                Ok(open) => next_group(self, open, classes).transpose(),
                 Err(_) => rows.take().and_then(Result::err).map(Err),
             };
             if !matches!(group, Some(Ok(_))) {
@@ -123,13 +111,8 @@ impl Version {
     }
 }
 
-fn next_group(
-    version: &Version,
-    rows: &mut Rows<'_>,
-    reading: Reading,
-    classes: Classes,
-) -> Result<Option<Group>, StoreError> {
-    let mut group: Option<Group> = None;
+fn next_group(version: &Version, rows: &mut Rows<'_>, classes: Classes) -> Result<Option<Group>, StoreError> {
+    let (mut group, shown): (Option<Group>, _) = (None, Classes::shown());
     while let Some((tag, record, key, sealed)) = rows.current()? {
         if group.as_ref().is_some_and(|group| group.tag != tag) {
             // one that no record of these classes holds is passed over
@@ -141,23 +124,14 @@ fn next_group(
         let group = group.get_or_insert_with(|| Group {
             tag,
             records: Vec::new(),
-            all: 0,
+            shown: 0,
             element: None,
         });
-        group.all += 1;
-        let wants_element = reading == Reading::Elements;
-        let class = match wants_element || !classes.is_all() {
-            false => None,
-            true => {
-                let plain = version.sealer.open(Cf::Items, key, sealed)?;
-                let (class, element) = parse_value(&plain)?;
-                if wants_element {
-                    group.element = Some(element);
-                }
-                Some(class)
-            }
-        };
-        if class.is_none_or(|class| classes.has(class)) {
+        let plain = version.sealer.open(Cf::Items, key, sealed)?;
+        let (class, element) = parse_value(&plain)?;
+        group.element = Some(element);
+        group.shown += usize::from(shown.has(class));
+        if classes.has(class) {
             group.records.push((record, class));
         }
         rows.advance();
