@@ -117,6 +117,9 @@ pub struct Grant {
     /// Counts below this are not told.
     #[serde(default = "one")]
     pub min_count: u64,
+    /// Most queries in mode `count` in a day, UTC: what can be learnt by subtracting counts is bounded by it.
+    #[serde(default = "counts")]
+    pub counts_per_day: u64,
     /// Points of the mirrored pass, by which the holder alone learns of records of class `d`; 0: there is none.
     #[serde(default)]
     pub mirror: u64,
@@ -191,6 +194,10 @@ fn queries() -> u64 {
     60
 }
 
+fn counts() -> u64 {
+    24
+}
+
 /// Largest set that the protocols take.
 const MAX_SET: u64 = u32::MAX as u64;
 /// Most points of a mirrored pass: both sides hold them in memory.
@@ -259,6 +266,9 @@ impl Grant {
         }
         if self.min_count > 1 {
             text.push_str(&format!("; counts below {} are not told", self.min_count));
+        }
+        if self.modes.contains(&Mode::Count) {
+            text.push_str(&format!("; {} counts a day", self.counts_per_day));
         }
         if self.order == OrderRule::Required {
             text.push_str("; with an order");

@@ -295,6 +295,11 @@ key = "operator.key"
 ca = "users/ca.pem"
 crl = "users/ca.crl"
 
+# made-up values stand closer together than real ones
+[guard]
+enumeration_most = 100000000
+repeats_per_day = 1000000
+
 [[users]]
 id = "spiffe://{name}.example/user/analyst"
 roles = ["analyst"]

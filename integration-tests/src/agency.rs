@@ -158,6 +158,9 @@ certificate = "operator.pem"
 key = "operator.key"
 ca = "users/ca.pem"
 crl = "users/ca.crl"
+[guard]
+enumeration_most = 1000000
+repeats_per_day = 1000000
 [log]
 format = "json"
 filter = "debug"

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, thread};
+use std::fs;
 
 use jiff::{Timestamp, ToSpan as _};
 use overlap_integration_tests::{Agreement, Ran, World, text_of, wait_for};
@@ -111,95 +111,6 @@ fn a_liaison_asks_on_behalf_of_another_country() {
         "does not let this asker ask on behalf of BG",
     );
     denied(&world, "politie", "on behalf of BG");
-}
-
-#[test]
-fn amounts_hold_against_queries_that_run_side_by_side() {
-    let mut world = World::new(&["politie", "kmar"]);
-    let grant = "items_per_user_and_day = 12";
-    world.agree(&Agreement {
-        grant,
-        ..Agreement::between("politie", "kmar")
-    });
-    world.configure();
-    for name in ["politie", "kmar"] {
-        world.start(name);
-        import(&world, name, CSV);
-    }
-    // 4 items each: three of eight fit
-    let done = thread::scope(|scope| {
-        let asking: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| world.ask("hits", &["--kind", "phone"])))
-            .collect();
-        let ran: Vec<_> = asking.into_iter().map(|one| one.join().unwrap()).collect();
-        for ran in ran.iter().filter(|ran| ran.code != 0) {
-            refused(ran, "LIMIT_REACHED", "12 items for one user");
-        }
-        ran.iter().filter(|ran| ran.code == 0).count()
-    });
-    assert_eq!(done, 3);
-    // another user has an amount of their own
-    let arguments = [
-        "--json",
-        "match",
-        "--peer",
-        "kmar",
-        "--dataset",
-        "cases",
-        "--mode",
-        "hits",
-        "--purpose",
-        "thb-investigation",
-        "--case",
-        "1",
-    ];
-    let ran = world.run(
-        "politie",
-        "coordinator",
-        &[&arguments[..], &["--reason", "a test", "--kind", "phone"]].concat(),
-    );
-    assert_eq!(ran.code, 0, "{ran:?}");
-}
-
-#[test]
-fn queries_per_hour_survive_a_restart() {
-    let mut world = World::new(&["politie", "kmar"]);
-    let draft = Agreement::between("politie", "kmar")
-        .draft(&world)
-        .replace("queries_per_hour = 100000", "queries_per_hour = 1");
-    world.configure();
-    for name in ["politie", "kmar"] {
-        world.start(name);
-        import(&world, name, CSV);
-    }
-    let file = world.path("draft.toml");
-    fs::write(&file, draft).unwrap();
-    let reason = ["--reason", "a test"];
-    let propose = ["agreement", "propose", file.to_str().unwrap()];
-    assert_eq!(
-        world.run("politie", "operator", &[&propose[..], &reason].concat()).code,
-        0
-    );
-    assert_eq!(
-        world
-            .run(
-                "kmar",
-                "operator",
-                &[&["agreement", "accept", "thb-2026"][..], &reason].concat()
-            )
-            .code,
-        0
-    );
-    assert_eq!(world.ask("hits", &[]).code, 0);
-    for name in ["politie", "kmar"] {
-        world.agency_mut(name).stop();
-        world.start(name);
-    }
-    // an hour may begin between the two; then the second is the first of the new one
-    let ran = world.ask("hits", &[]);
-    let ran = if ran.code == 0 { world.ask("hits", &[]) } else { ran };
-    refused(&ran, "LIMIT_REACHED", "allows 1 queries an hour");
-    denied(&world, "politie", "queries an hour");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 mod callers;
 mod datasets;
+mod guard;
 mod ldv;
 mod limits;
 
 pub(crate) use datasets::Marks;
+pub(crate) use guard::Guard;
 pub(crate) use ldv::Ldv;
 pub(crate) use limits::Limits;
 
@@ -59,6 +61,7 @@ pub struct Config {
     /// The rules under which this node compares.
     pub(crate) profile: Profile,
     pub(crate) limits: Limits,
+    pub(crate) guard: Guard,
     /// Where ended entries are handed on to.
     pub(crate) ldv: Option<Ldv>,
     /// How to log.
@@ -204,6 +207,8 @@ struct Raw {
     datasets: Vec<datasets::Raw>,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    guard: Guard,
     ldv: Option<ldv::Raw>,
     #[serde(default)]
     log: LogConfig,
@@ -263,6 +268,7 @@ impl Config {
             peer: raw.peer.check(base),
             operator: raw.operator.check(base),
             limits,
+            guard: raw.guard.check().map_err(|(field, must)| wrong(field, must.into()))?,
             ldv: raw
                 .ldv
                 .map(|ldv| ldv.check(base))
@@ -282,7 +288,7 @@ impl Config {
             None => (PathBuf::from("the default policy"), rules::DEFAULT.to_owned()),
         };
         // maps in order, numbers and words: this cannot fail
-        let rest = serde_json::to_vec(&(&self.users, &self.limits, &self.datasets)).unwrap_or_default();
+        let rest = serde_json::to_vec(&(&self.users, &self.limits, &self.guard, &self.datasets)).unwrap_or_default();
         Rules::parse(&text, &rest).map_err(|source| ConfigError::Policy { path, source })
     }
 

@@ -15,6 +15,7 @@ mod error;
 mod fault;
 mod files;
 mod findings;
+mod guard;
 mod identity;
 mod ldv;
 mod listen;

@@ -18,6 +18,7 @@ use crate::{
     config::{Config, ConfigError},
     counted::Traffic,
     error::NodeError,
+    guard::Densities,
     orders::Orders,
     pool::Pool,
     rules::Rules,
@@ -45,6 +46,7 @@ pub(crate) struct Node {
     pub(crate) alarmed: watch::Sender<bool>,
     /// Alarms are raised one at a time.
     pub(crate) raising: tokio::sync::Mutex<()>,
+    pub(crate) densities: Densities,
     /// What each peer has of each document, as this node last saw it.
     pub(crate) told: Mutex<HashMap<(String, Digest), Digest>>,
     correspondence: HashMap<String, Correspondence>,
@@ -70,6 +72,7 @@ impl Node {
             orders: Orders::load(&store).map_err(unreadable)?,
             rules: ArcSwap::from_pointee(config.read_rules()?),
             told: Mutex::default(),
+            densities: Densities::default(),
             tls: Tls::load(&config)?,
             correspondence: config
                 .peers

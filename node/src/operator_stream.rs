@@ -107,7 +107,7 @@ async fn ask_and_tell(
 async fn commit(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
     let running = Arc::clone(node);
     blocking(move || match session::spill_directory(&running) {
-        Ok(spill) => permit.commit(&running.store, &spill),
+        Ok(spill) => permit.commit(&running, &spill),
         Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
     })
     .await

@@ -67,9 +67,14 @@ pub(crate) struct User {
 }
 
 impl Permit {
-    /// Commits to the exact set that an own query asks with, in the entry and in what the holder is told.
-    pub(crate) fn commit(mut self, store: &Store, spill: &Path) -> Result<Self, Box<Denial>> {
-        let (id, terms) = (self.entry.id, &mut self.terms);
+    /// Looks at the exact set that an own query asks with, and commits to it, in the entry and in what the holder is told.
+    pub(crate) fn commit(mut self, node: &Node, spill: &Path) -> Result<Self, Box<Denial>> {
+        let (id, terms, store) = (self.entry.id, &mut self.terms, &node.store);
+        let (dataset, selection) = (&terms.dataset, &terms.selection);
+        let kinds = &terms.opening.kinds;
+        if let Err(error) = node.densities.check(&node.config, dataset, selection, kinds, spill) {
+            return Err(self.deny(error));
+        }
         let order = terms.opening.order.as_deref();
         let salt = match order.and_then(|order| order.document().input_commitment) {
             None => Ok(None),

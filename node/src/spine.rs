@@ -259,6 +259,10 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
                 "items_per_user_and_day" => format!(
                     "the agreement's daily amount of {limit} items for one user is used up: {used} asked today, {wanted} more wanted"
                 ),
+                "counts_per_day" => format!("the agreement allows {limit} counts a day: {used} were asked today"),
+                "repeats_per_day" => format!(
+                    "the same items were asked of this dataset {used} times today, of {limit} (limit repeats_per_day): change the dataset, or ask tomorrow"
+                ),
                 "queries_per_hour" => {
                     format!("the agreement allows {limit} queries an hour: {used} were asked in this one")
                 }

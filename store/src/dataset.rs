@@ -2,10 +2,12 @@
 
 mod classes;
 mod codec;
+mod dense;
 mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,6 +18,7 @@ use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_psi::Item;
 use overlap_records::{Identifier, Key, Kind, MatchKey, Profile, Record};
+use ring::digest;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -217,6 +220,29 @@ impl Dataset {
     pub fn items(&self, selection: &Selection) -> u64 {
         let keys = selection.keys().filter_map(|(_, key)| self.info().keys.get(key.name()));
         keys.map(|info| selection.classes.count(&info.classes)).sum()
+    }
+
+    /// What tells the set that is selected from others: equal for equal sets of one store.
+    pub fn digest(&self, selection: &Selection) -> Digest {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for (_, key) in selection.keys() {
+            if let Some(info) = self.info().keys.get(key.name()) {
+                hash.update(key.name().as_bytes());
+                hash.update(&info.digest.0);
+            }
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(hash.finish().as_ref());
+        Digest(digest)
+    }
+
+    /// How many numbers of one numbering range stand together, at most: in what is selected, the largest number of identifiers of a kind
+    /// whose numbers lie within `window` of each other, with that kind. `spill` is a directory for what does not fit in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Spill`], [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn densest(&self, selection: &Selection, window: u64, spill: &Path) -> Result<Option<(Kind, u64)>, StoreError> {
+        dense::densest(self, selection, window, spill)
     }
 
     /// All distinct items of what is selected, in an order that depends on this store's key alone.

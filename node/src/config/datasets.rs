@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Marks {
     /// Compared under an order alone: what a crawler or a decoy profile collected, say.
     pub(crate) orders_only: bool,
+    /// May be asked with although it looks like an enumeration of a numbering range: its operator has looked at it.
+    pub(crate) may_enumerate: bool,
 }
 
 #[derive(Deserialize)]
@@ -17,15 +19,26 @@ pub(super) struct Raw {
     name: String,
     #[serde(default)]
     orders_only: bool,
+    #[serde(default)]
+    may_enumerate: bool,
 }
 
 pub(super) fn check(raw: Vec<Raw>) -> Result<BTreeMap<String, Marks>, String> {
     let mut datasets = BTreeMap::new();
-    for Raw { name, orders_only } in raw {
+    for Raw {
+        name,
+        orders_only,
+        may_enumerate,
+    } in raw
+    {
         if name.is_empty() || name.len() > 128 || name.contains(char::is_whitespace) {
             return Err("must have names of 1 to 128 bytes without blanks".to_owned());
         }
-        if datasets.insert(name.clone(), Marks { orders_only }).is_some() {
+        let marks = Marks {
+            orders_only,
+            may_enumerate,
+        };
+        if datasets.insert(name.clone(), marks).is_some() {
             return Err(format!("must name {name} once"));
         }
     }

@@ -143,6 +143,8 @@ fn ask(
         order: order.as_ref().map(|order| (order.hash(), order.document().uses)),
         person: &user.id,
         items: set_size,
+        mode: mode_of(request.mode),
+        set: Some((dataset.digest(&selection), config.guard.repeats_per_day)),
         now,
     };
     let quotas = quotas(&drawing);

@@ -244,6 +244,9 @@ pub(super) struct Drawing<'a> {
     /// The user who asks, as the asker's node names it.
     pub(super) person: &'a str,
     pub(super) items: u64,
+    pub(super) mode: Mode,
+    /// For an asker: what its set is told from others by, and how often one may be asked with in a day.
+    pub(super) set: Option<(Digest, u64)>,
     pub(super) now: Timestamp,
 }
 
@@ -256,6 +259,8 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
         order,
         person,
         items,
+        mode,
+        set,
         now,
     } = drawing;
     let pair = format!("{} {} {} {}", agreement.id, grant.asker, grant.holder, grant.dataset);
@@ -284,6 +289,19 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
             grant.queries_per_hour,
         ),
     ];
+    if *mode == Mode::Count {
+        let account = format!("counts {pair}");
+        quotas.push(quota("counts_per_day", account, day, 1, grant.counts_per_day));
+    }
+    if let Some((digest, limit)) = set {
+        quotas.push(quota(
+            "repeats_per_day",
+            format!("set {pair} {mode} {digest}"),
+            day,
+            1,
+            *limit,
+        ));
+    }
     if let Some(limit) = grant.items_per_user_and_day {
         let account = format!("user {pair} {person}");
         quotas.push(quota("items_per_user_and_day", account, day, *items, limit));

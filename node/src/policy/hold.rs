@@ -131,6 +131,8 @@ fn hold(
         order: order.map(|order| (order.hash(), order.document().uses)),
         person: &open.person,
         items: open.set_size,
+        mode: mode_of(open.mode),
+        set: None,
         now,
     };
     let quotas = quotas(&drawing);
