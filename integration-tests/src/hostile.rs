@@ -62,6 +62,18 @@ impl HostileAsker {
         answer.map(tonic::Response::into_inner)
     }
 
+    /// Hands over what it says it has of an agreement.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn settle(&mut self, agreement: Vec<u8>, statements: Vec<Vec<u8>>) -> Result<pb::SettleResponse, Status> {
+        let wish = pb::SettleRequest {
+            agreement: agreement.into(),
+            statements: statements.into_iter().map(Into::into).collect(),
+        };
+        self.client.settle(wish).await.map(tonic::Response::into_inner)
+    }
+
     /// Gives receipts.
     ///
     /// # Errors

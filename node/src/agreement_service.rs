@@ -167,6 +167,11 @@ pub(crate) async fn decide(node: &Arc<Node>, user: &User, wish: Decide) -> Resul
     Ok(answer(node, &held).await)
 }
 
+fn own_name(node: &Node, held: &Held) -> String {
+    let own = held.agreement().party(&node.config.id);
+    own.map(|party| party.name.clone()).unwrap_or_default()
+}
+
 type Decision = (Signed<Agreement>, Vec<Signed<Statement>>);
 
 fn decision(node: &Node, held: &Held, verb: Verb, reason: String) -> Result<Decision, NodeError> {
@@ -184,7 +189,12 @@ fn decision(node: &Node, held: &Held, verb: Verb, reason: String) -> Result<Deci
             signed.sign(&node.config.signing_key);
             Vec::new()
         }
-        (Verb::Reject, Standing::Proposed { .. }) => state(Stated::Rejected)?,
+        // also what was ended or has expired before this node decided: it is off the list of what waits then
+        (Verb::Reject, Standing::Proposed { .. } | Standing::Ended { .. } | Standing::Expired)
+            if held.missing().contains(&own_name(node, held)) =>
+        {
+            state(Stated::Rejected)?
+        }
         (
             Verb::Revoke,
             Standing::Proposed { .. } | Standing::Future | Standing::InForce | Standing::Replaced { .. },
@@ -207,7 +217,11 @@ async fn change(
 ) -> Result<Arc<Held>, NodeError> {
     let running = Arc::clone(node);
     spine::logged(node, entry, async move {
-        let merged = blocking(move || running.agreements.merge(&signed, &statements, now())).await??;
+        let merged = blocking(move || {
+            let own = running.config.signing_key.public().thumbprint();
+            running.agreements.merge(&signed, &statements, None, &own, now())
+        })
+        .await??;
         let finding = Finding {
             remark: Some(word.to_owned()),
             ..Finding::default()

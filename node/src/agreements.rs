@@ -85,8 +85,9 @@ struct Row {
     received: Timestamp,
 }
 
-/// Most agreements that a node holds which are not signed by all: a peer cannot fill the disk with proposals.
-const MOST_PROPOSED: usize = 256;
+/// Most agreements that one peer may have brought here and this node has not decided on, whatever became of them: none can fill the disk,
+/// nor keep others from proposing.
+const MOST_UNDECIDED: usize = 64;
 
 impl Held {
     pub(crate) fn agreement(&self) -> &Agreement {
@@ -274,11 +275,14 @@ impl Agreements {
         }
     }
 
-    /// Takes in what is known elsewhere. Written and synced before it counts.
+    /// Takes in what is known elsewhere. Written and synced before it counts. `own` is the thumbprint of this node's signing key, `from` the
+    /// id of the peer that brings it, where one does.
     pub(crate) fn merge(
         &self,
         signed: &Signed<Agreement>,
         statements: &[Signed<Statement>],
+        from: Option<&str>,
+        own: &Digest,
         now: Timestamp,
     ) -> Result<Merged, NodeError> {
         let denied = |message: String| NodeError::refused(Reason::AgreementDenied, message);
@@ -310,7 +314,9 @@ impl Agreements {
         let mut held = match &known {
             Some(known) => Held::clone(known),
             None => {
-                self.check_room(now)?;
+                if let Some(from) = from {
+                    self.check_room(from, own)?;
+                }
                 news.push("new to this node".to_owned());
                 Held {
                     signed: Signed::new(agreement.clone()).map_err(|error| denied(error.to_string()))?,
@@ -345,15 +351,20 @@ impl Agreements {
         Ok(Merged { held, news })
     }
 
-    fn check_room(&self, now: Timestamp) -> Result<(), NodeError> {
+    fn check_room(&self, from: &str, own: &Digest) -> Result<(), NodeError> {
+        let is_decided = |held: &Held| {
+            held.signed.is_signed_by(own) || held.statements.iter().any(|statement| statement.is_signed_by(own))
+        };
         let held = self.read();
-        let is_proposed = |held: &&Arc<Held>| matches!(held.alone(now), Standing::Proposed { .. });
-        match held.values().filter(is_proposed).count() {
-            0..MOST_PROPOSED => Ok(()),
+        let undecided = held
+            .values()
+            .filter(|held| held.agreement().party(from).is_some() && !is_decided(held));
+        match undecided.count() {
+            0..MOST_UNDECIDED => Ok(()),
             _ => Err(NodeError::limit(
-                "proposed_agreements",
+                "undecided_agreements",
                 format!(
-                    "{MOST_PROPOSED} agreements wait for a decision here: they have to be accepted or rejected first"
+                    "{MOST_UNDECIDED} agreements with this peer wait for a decision: they have to be accepted or rejected first"
                 ),
             )),
         }

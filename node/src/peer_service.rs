@@ -21,7 +21,7 @@ use crate::{
     identity::Certificate,
     listen::Caller,
     node::{Node, now},
-    policy::{self, Denial},
+    policy::{self, Denial, Permit},
     pool::blocking,
     retention,
     session::Hold,
@@ -187,7 +187,24 @@ async fn hold(
             Ok(Message::Open(open)) => policy::authorise_hold(node, caller, &open, trace, now()),
         },
     };
+    let decision = match decision {
+        Ok(permit) => keep_order(node, permit).await?,
+        denied => denied,
+    };
     spine::run(node, decision, Hold { requests, replies }).await
+}
+
+/// Keeps the order that a peer asks under, so that an auditor here can see later why the query was allowed.
+async fn keep_order(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
+    let Some(order) = permit.terms().opening.order.clone() else {
+        return Ok(Ok(permit));
+    };
+    let running = Arc::clone(node);
+    let kept = blocking(move || running.orders.add(&order, &running.agreements, now())).await?;
+    Ok(match kept {
+        Ok(_) => Ok(permit),
+        Err(error) => Err(permit.deny(error)),
+    })
 }
 
 /// A call that never came to say what it wants.

@@ -199,7 +199,7 @@ async fn tell(
             },
         });
     };
-    let merged = merge(node, *theirs, answer.statements).await?;
+    let merged = merge(node, &peer.id, *theirs, answer.statements).await?;
     // it answered with everything: what both have now is what this node has
     note(node, peer, merged.held.hash(), merged.held.digest());
     log_news(node, &peer.id, &merged).await
@@ -224,11 +224,19 @@ async fn send(node: &Arc<Node>, peer: &Peer, client: &mut Client, settle: &Settl
 
 async fn merge(
     node: &Arc<Node>,
+    from: &str,
     agreement: overlap_agreement::Signed<Agreement>,
     statements: Statements,
 ) -> Result<Merged, NodeError> {
     let running = Arc::clone(node);
-    blocking(move || running.agreements.merge(&agreement, &statements, now())).await?
+    let from = from.to_owned();
+    blocking(move || {
+        let own = running.config.signing_key.public().thumbprint();
+        running
+            .agreements
+            .merge(&agreement, &statements, Some(&from), &own, now())
+    })
+    .await?
 }
 
 /// Takes in what a peer has, and answers with what this node has of it.
@@ -266,7 +274,7 @@ async fn try_take(node: &Arc<Node>, caller: &Certificate, settle: Settle) -> Res
     if agreement.signers().next().is_none() {
         return denied(format!("agreement {} is signed by nobody", says.id));
     }
-    let merged = merge(node, *agreement, settle.statements).await?;
+    let merged = merge(node, &caller.id, *agreement, settle.statements).await?;
     log_news(node, &caller.id, &merged).await?;
     note(node, peer, merged.held.hash(), merged.held.digest());
     Ok(merged.held.settle())
