@@ -198,12 +198,23 @@ fn counts() -> u64 {
     24
 }
 
+/// Most parties to one agreement: each signs it.
+const MAX_PARTIES: usize = 16;
 /// Largest set that the protocols take.
 const MAX_SET: u64 = u32::MAX as u64;
 /// Most points of a mirrored pass: both sides hold them in memory.
 const MAX_MIRROR: u64 = 1 << 16;
 
 impl Agreement {
+    /// Whether it may take the place of another: it has the same name, and the same parties.
+    pub fn may_replace(&self, other: &Self) -> bool {
+        let ids = |agreement: &Self| {
+            let parties = agreement.parties.iter();
+            parties.map(|party| party.id.clone()).collect::<BTreeSet<_>>()
+        };
+        self.id == other.id && ids(self) == ids(other)
+    }
+
     /// The party with this id.
     pub fn party(&self, id: &str) -> Option<&Party> {
         self.parties.iter().find(|party| party.id == id)
@@ -239,6 +250,12 @@ impl Agreement {
             self.valid_until,
             join(&self.purposes),
         )];
+        if let Some(replaces) = self.replaces {
+            lines.push(format!("it takes the place of its edition {replaces}"));
+        }
+        if self.at_end == Ending::Erase {
+            lines.push("once it has ended, what was found under it is erased".to_owned());
+        }
         lines.extend(self.grants.iter().map(Grant::explain));
         lines
     }
@@ -341,8 +358,8 @@ impl Document for Agreement {
         if self.valid_from >= self.valid_until {
             return Err(Flaw::new("valid_until must be after valid_from"));
         }
-        if self.parties.len() < 2 {
-            return Err(Flaw::new("party: there must be two or more"));
+        if !(2..=MAX_PARTIES).contains(&self.parties.len()) {
+            return Err(Flaw::new(format!("party: there must be 2 to {MAX_PARTIES}")));
         }
         for party in &self.parties {
             check::name("party: name", &party.name)?;

@@ -21,7 +21,7 @@ pub(crate) struct Signature {
 }
 
 /// Most signatures on one payload.
-const MAX_SIGNATURES: usize = 64;
+const MAX_SIGNATURES: usize = 16;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,17 +68,7 @@ impl Jws {
         if self.signatures.iter().any(|one| one.key == public) {
             return;
         }
-        let header = Header {
-            alg: "EdDSA".to_owned(),
-            jwk: Jwk {
-                crv: "Ed25519".to_owned(),
-                kty: "OKP".to_owned(),
-                x: public.encoded(),
-            },
-            typ: typ.to_owned(),
-        };
-        // strings alone: this cannot fail
-        let protected = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap_or_default());
+        let protected = protected(typ, &public);
         let signature = key.sign(&input(&protected, &self.payload));
         self.add(Signature {
             protected,
@@ -114,14 +104,14 @@ impl Jws {
         let raw: RawJws =
             serde_json::from_slice(json).map_err(|_| "it is not a JWS in the general JSON serialization")?;
         if raw.signatures.len() > MAX_SIGNATURES {
-            return Err("it has more than 64 signatures");
+            return Err("it has more than 16 signatures");
         }
         let payload = URL_SAFE_NO_PAD
             .decode(&raw.payload)
             .map_err(|_| "its payload is not base64url")?;
         let mut jws = Self::new(payload);
         for one in raw.signatures {
-            const HEADER: &str = "a protected header is not alg, jwk and typ alone";
+            const HEADER: &str = "a protected header is not alg, jwk and typ alone, in that order and without blanks";
             let header = URL_SAFE_NO_PAD.decode(&one.protected).map_err(|_| HEADER)?;
             let header: Header = serde_json::from_slice(&header).map_err(|_| HEADER)?;
             if header.alg != "EdDSA" || header.jwk.crv != "Ed25519" || header.jwk.kty != "OKP" {
@@ -136,6 +126,10 @@ impl Jws {
                 .ok()
                 .and_then(|bytes| bytes.try_into().ok())
                 .ok_or("a signature is not 64 bytes")?;
+            // one spelling of a header: what two nodes merge stays as small as what each has read
+            if one.protected != protected(typ, &key) {
+                return Err(HEADER);
+            }
             if !key.verifies(&input(&one.protected, &jws.payload), &signature) {
                 return Err("a signature does not hold: the document was altered, or signed with another key");
             }
@@ -147,6 +141,21 @@ impl Jws {
         }
         Ok(jws)
     }
+}
+
+/// The protected header of a key's signature.
+fn protected(typ: &str, key: &PublicKey) -> String {
+    let header = Header {
+        alg: "EdDSA".to_owned(),
+        jwk: Jwk {
+            crv: "Ed25519".to_owned(),
+            kty: "OKP".to_owned(),
+            x: key.encoded(),
+        },
+        typ: typ.to_owned(),
+    };
+    // strings alone: this cannot fail
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap_or_default())
 }
 
 /// RFC 7515 section 5.1, step 5.

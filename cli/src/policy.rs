@@ -54,6 +54,9 @@ pub(crate) struct Explain {
     /// Kind of identifiers; may be repeated
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
+    /// Role of the subjects asked about; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
     /// Purpose
     #[arg(long, default_value = "")]
     purpose: String,
@@ -131,6 +134,7 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
                 with_order: wish.with_order,
                 on_behalf_of: wish.on_behalf_of,
                 at: wish.at,
+                roles: wish.roles,
             };
             let answer = client.explain_policy(request).await?.into_inner();
             let verdict = VerdictShape {

@@ -40,10 +40,14 @@ fn propose(world: &World, toml: &str) -> Ran {
 }
 
 fn decide(world: &World, agency: &str, user: &str, verb: &str) -> Ran {
+    // what is accepted is named by its hash
+    let list = world.json(agency, "auditor", &["agreement", "list"]);
+    let newest = text_of(&list[0]["hash"]).to_owned();
+    let named = if verb == "accept" { &newest } else { "thb-2026" };
     world.run(
         agency,
         user,
-        &["--json", "agreement", verb, "thb-2026", "--reason", "a test"],
+        &["--json", "agreement", verb, named, "--reason", "a test"],
     )
 }
 

@@ -98,12 +98,13 @@ fn queries_per_hour_survive_a_restart() {
         world.run("politie", "operator", &[&propose[..], &reason].concat()).code,
         0
     );
+    let hash = text_of(&world.json("kmar", "operator", &["agreement", "list"])[0]["hash"]).to_owned();
     assert_eq!(
         world
             .run(
                 "kmar",
                 "operator",
-                &[&["agreement", "accept", "thb-2026"][..], &reason].concat()
+                &[&["agreement", "accept", &hash][..], &reason].concat()
             )
             .code,
         0

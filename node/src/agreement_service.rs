@@ -133,19 +133,24 @@ fn proposal(node: &Node, document: &Bytes) -> Result<Signed<Agreement>, NodeErro
 /// An id is in use once: who agrees anew under it says which edition that takes the place of.
 fn check_editions(node: &Node, signed: &Signed<Agreement>, now: Timestamp) -> Result<(), NodeError> {
     let agreement = signed.document();
-    let in_force = node.agreements.in_force(now);
-    let same = in_force
-        .iter()
-        .find(|held| held.agreement().id == agreement.id && held.hash() != signed.hash());
+    let whole = node.agreements.whole();
+    let same = whole.iter().find(|held| {
+        let standing = node.agreements.standing(held, now);
+        held.agreement().id == agreement.id
+            && held.hash() != signed.hash()
+            && matches!(standing, Standing::InForce | Standing::Future)
+    });
     match same {
-        Some(held) if agreement.replaces != Some(held.hash()) => Err(NodeError::refused(
-            Reason::InvalidRequest,
-            format!(
-                "an agreement with the id {} is in force: to take its place, say replaces = \"{}\"",
-                agreement.id,
-                held.hash()
-            ),
-        )),
+        Some(held) if agreement.replaces != Some(held.hash()) || !agreement.may_replace(held.agreement()) => {
+            Err(NodeError::refused(
+                Reason::InvalidRequest,
+                format!(
+                    "an agreement with the id {} is in force, or will be: to take its place, have the same parties and say replaces = \"{}\"",
+                    agreement.id,
+                    held.hash()
+                ),
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -157,7 +162,16 @@ pub(crate) async fn decide(node: &Arc<Node>, user: &User, wish: Decide) -> Resul
         Verb::Revoke => (Action::RevokeAgreement, "revoked"),
     };
     let mut entry = entry(node, user, wish.reason.clone());
-    let found = permitted(node, user, action, &mut entry).and_then(|()| node.agreements.find(&wish.agreement, now()));
+    let found = permitted(node, user, action, &mut entry).and_then(|()| {
+        // an id may be given to another document between a look and a signature
+        let is_hash = wish.agreement.len() >= 16 && wish.agreement.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match wish.verb == Verb::Accept && !is_hash {
+            true => Err(invalid(
+                &"what is accepted has to be named by its hash, of which 16 digits are enough; see `overlap agreement show`",
+            )),
+            false => node.agreements.find(&wish.agreement, now()),
+        }
+    });
     let held = refused(node, &entry, found).await?;
     entry.agreement = Some(held.agreement().id.clone());
     entry.agreement_hash = Some(held.hash());
@@ -397,8 +411,8 @@ pub(crate) fn explain_policy(
         case_reference: "(made up)".to_owned(),
         mode: wish.mode,
         kinds: wish.kinds,
-        roles: Vec::new(),
-        set_size: wish.set_size,
+        roles: wish.roles,
+        set_size: wish.set_size.min(i64::MAX.unsigned_abs()),
         has_order: wish.with_order,
         on_behalf_of: (!wish.on_behalf_of.is_empty()).then_some(wish.on_behalf_of),
     };

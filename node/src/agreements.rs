@@ -218,6 +218,13 @@ impl Agreements {
         all
     }
 
+    /// Those that every party has signed, the newest first: whose keys and authorities count.
+    pub(crate) fn whole(&self) -> Vec<Arc<Held>> {
+        let mut all = self.all();
+        all.retain(|held| held.missing().is_empty());
+        all
+    }
+
     /// Those that hold at a moment.
     pub(crate) fn in_force(&self, now: Timestamp) -> Vec<Arc<Held>> {
         let all = self.all();
@@ -232,8 +239,15 @@ impl Agreements {
             Standing::InForce => {
                 let hash = held.hash();
                 let by = self.read();
-                let mut later = by.values().filter(|other| other.agreement().replaces == Some(hash));
-                match later.find(|other| matches!(other.alone(now), Standing::InForce)) {
+                // what took its place did so for good, whatever became of that
+                let took = |other: &&Arc<Held>| {
+                    let later = other.agreement();
+                    later.replaces == Some(hash)
+                        && later.may_replace(held.agreement())
+                        && other.missing().is_empty()
+                        && later.valid_from <= now
+                };
+                match by.values().find(took) {
                     Some(later) => Standing::Replaced { by: later.hash() },
                     None => Standing::InForce,
                 }
@@ -253,16 +267,16 @@ impl Agreements {
             }
         }
         let named: Vec<_> = all.iter().filter(|held| held.agreement().id == wanted).collect();
-        let living: Vec<_> = named
-            .iter()
-            .filter(|held| {
-                let standing = self.standing(held, now);
-                matches!(
-                    standing,
-                    Standing::Proposed { .. } | Standing::Future | Standing::InForce
-                )
-            })
-            .collect();
+        let (mut living, mut holding) = (Vec::new(), Vec::new());
+        for held in &named {
+            match self.standing(held, now) {
+                Standing::InForce => holding.push(held),
+                Standing::Proposed { .. } | Standing::Future => living.push(held),
+                _ => {}
+            }
+        }
+        // what holds comes before what is proposed under the same name
+        let living = if holding.is_empty() { living } else { holding };
         match (living.as_slice(), named.as_slice()) {
             ([one], _) => Ok(Arc::clone(one)),
             ([], [one]) => Ok(Arc::clone(one)),

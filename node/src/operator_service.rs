@@ -402,7 +402,15 @@ async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo
 
 async fn purge(node: &Arc<Node>, user: &User, only: Option<String>) -> Result<pb::PurgeDatasetsResponse, NodeError> {
     let named = only.as_deref();
+    let all = node.store.datasets();
+    let names = all.iter().map(|held| held.info().name.as_str());
+    // a purge of all needs leave for each
+    let mut names = names.filter(|_| named.is_none());
     let role = node.permit_on(user, Action::PurgeDataset, named.unwrap_or_default());
+    let role = role.and_then(|role| {
+        names.try_for_each(|name| node.permit_on(user, Action::PurgeDataset, name).map(drop))?;
+        Ok(role)
+    });
     let role = role.and_then(|role| match named {
         Some(name) if node.store.dataset(name).is_none() => Err(no_dataset(name)),
         _ => Ok(role),

@@ -57,12 +57,20 @@ struct Row {
 }
 
 impl HeldOrder {
+    /// What ends the order: who gave it says so, nobody else.
+    fn revoked(&self) -> Option<&Signed<Statement>> {
+        let order = self.signed.as_ref()?;
+        let by_giver =
+            |statement: &&Signed<Statement>| order.signers().any(|key| statement.is_signed_by(&key.thumbprint()));
+        self.statements.iter().find(by_giver)
+    }
+
     /// How it stands, in a word and in words.
     pub(crate) fn standing(&self, now: Timestamp) -> (&'static str, String) {
         let Some(order) = self.signed.as_ref().map(Signed::document) else {
             return ("revoked", "revoked before it came here".to_owned());
         };
-        if let Some(revoked) = self.statements.first() {
+        if let Some(revoked) = self.revoked() {
             let (at, id) = (revoked.document().at, &order.id);
             return (
                 "revoked",
@@ -148,7 +156,7 @@ impl Orders {
         now: Timestamp,
     ) -> Result<bool, NodeError> {
         let name = &order.document().authority;
-        let held = agreements.all();
+        let held = agreements.whole();
         let mut named = held
             .iter()
             .flat_map(|held| &held.agreement().authorities)
@@ -183,7 +191,7 @@ impl Orders {
             .as_ref()
             .and_then(|held| held.signed.as_ref())
             .map(|order| &order.document().authority);
-        let held = agreements.all();
+        let held = agreements.whole();
         let mut authorities = held
             .iter()
             .flat_map(|held| &held.agreement().authorities)
@@ -200,7 +208,9 @@ impl Orders {
             }
             is_new
         })?;
-        agreements.changed.send_modify(|count| *count += 1);
+        if changed {
+            agreements.changed.send_modify(|count| *count += 1);
+        }
         Ok(changed)
     }
 

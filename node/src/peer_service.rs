@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use overlap_audit::{Operation, Side};
 use overlap_proto::{
-    agreement::{Introduction, Settle},
+    agreement::Introduction,
+    fault::Reason,
     log::{self, Cosign, Receipts},
     pb::peer::{self as pb, peer_service_server::PeerService},
     peer::{Request as Message, Response as Reply},
@@ -90,7 +91,11 @@ impl PeerService for Peers {
         &self,
         request: Request<pb::IntroduceRequest>,
     ) -> Result<Response<pb::IntroduceResponse>, Status> {
-        self.answer(request, |node, _, _| async move {
+        self.answer(request, |node, caller, _| async move {
+            if node.config.peers.iter().all(|peer| peer.id != caller.id) {
+                let message = format!("{} is no peer of {}", caller.id, node.config.name);
+                return Err(NodeError::refused(Reason::UnknownCaller, message));
+            }
             let introduction = Introduction {
                 name: node.config.name.clone(),
                 country: node.config.country.clone(),
@@ -103,7 +108,7 @@ impl PeerService for Peers {
 
     async fn settle(&self, request: Request<pb::SettleRequest>) -> Result<Response<pb::SettleResponse>, Status> {
         self.answer(request, |node, caller, wish| async move {
-            let answer = settle::take(&node, &caller, Settle::try_from(wish)?).await?;
+            let answer = settle::take(&node, &caller, wish).await?;
             Ok((&answer).into())
         })
         .await

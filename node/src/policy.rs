@@ -26,7 +26,7 @@ use crate::{
     identity::Certificate,
     node::Node,
     orders::{self, Use},
-    rules::{self, Action, Asker, Query, Resource},
+    rules::{self, Action, Asker, Query, Resource, Rules},
     trace::TraceContext,
 };
 use cover::{Ask, Drawing, check_dataset, check_own, check_size, check_standing, choose, cite, join, mode_of, quotas};
@@ -215,7 +215,14 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
 }
 
 /// What the local policy says of a peer's query.
-fn check_rules(node: &Node, peer: &Peer, country: &str, open: &peer::Open, now: Timestamp) -> Result<(), NodeError> {
+fn check_rules(
+    node: &Node,
+    rules: &Rules,
+    peer: &Peer,
+    country: &str,
+    open: &peer::Open,
+    now: Timestamp,
+) -> Result<(), NodeError> {
     let asker = Asker {
         id: &peer.id,
         name: &peer.name,
@@ -232,13 +239,10 @@ fn check_rules(node: &Node, peer: &Peer, country: &str, open: &peer::Open, now: 
         has_order: open.order.is_some(),
         on_behalf_of: open.on_behalf_of.clone(),
     };
-    let verdict = node
-        .rules
-        .load()
-        .peer(&asker, node.dataset_resource(&open.dataset), &query, now)?;
+    let verdict = rules.peer(&asker, node.dataset_resource(&open.dataset), &query, now)?;
     match verdict.is_allowed {
         true => Ok(()),
-        false => Err(rules::refusal(&verdict)),
+        false => Err(self::rules::refusal(&verdict)),
     }
 }
 
@@ -280,7 +284,7 @@ pub(crate) fn check_again(node: &Node, entry: &Entry, terms: &Terms, now: Timest
         _ => {
             let party = terms.agreement.agreement().party(&terms.peer.id);
             let country = party.map(|party| party.country.as_str()).unwrap_or_default();
-            check_rules(node, &terms.peer, country, open, now)
+            check_rules(node, &node.rules.load(), &terms.peer, country, open, now)
         }
     }
 }

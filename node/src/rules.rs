@@ -21,6 +21,11 @@ use crate::{config::Role, error::NodeError, identity::sha256, policy::User};
 pub(crate) const DEFAULT: &str = include_str!("../policy/default.cedar");
 const SCHEMA: &str = include_str!("../policy/schema.cedarschema");
 
+/// Longest text of a policy.
+const MOST_BYTES: usize = 64 << 10;
+/// Stack for reading one; taken from the system only as far as it is used.
+const STACK: usize = 1 << 30;
+
 /// A checked policy.
 pub(crate) struct Rules {
     set: PolicySet,
@@ -84,6 +89,23 @@ pub struct RulesError(String);
 impl Rules {
     /// Reads a policy. `rest` is what else makes up the policy in force.
     pub(crate) fn parse(text: &str, rest: &[u8]) -> Result<Self, RulesError> {
+        // the parser goes as deep as the text does, and an overflow of the stack would end the node: so the text is short, and the stack long
+        if text.len() > MOST_BYTES {
+            return Err(RulesError(format!("a policy has {MOST_BYTES} bytes at most")));
+        }
+        std::thread::scope(|scope| {
+            let parsing = std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, || Self::parse_here(text, rest));
+            let parsed =
+                parsing.map_err(|error| RulesError(format!("the system gave no thread to read it: {error}")))?;
+            parsed
+                .join()
+                .unwrap_or_else(|_| Err(RulesError("it cannot be read".to_owned())))
+        })
+    }
+
+    fn parse_here(text: &str, rest: &[u8]) -> Result<Self, RulesError> {
         let wrong = |error: &dyn fmt::Display| RulesError(error.to_string());
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| wrong(&error))?;
         let parsed = PolicySet::from_str(text).map_err(|errors| {

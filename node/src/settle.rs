@@ -69,8 +69,14 @@ async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
     let (mut client, certificate) = dial(node, peer).await?;
     let mut failed = None;
     for held in due {
-        if let Err(error) = tell(node, peer, &mut client, &certificate, held).await {
-            failed = Some(error);
+        match tell(node, peer, &mut client, &certificate, held).await {
+            Ok(()) => {}
+            // what it will not take is not sent again, until something that is agreed with it changes
+            Err(error @ NodeError::PeerRefused { .. }) => {
+                tracing::warn!(peer = peer.name, %error, "an agreement is not taken");
+                note(node, peer, held.hash(), held.digest());
+            }
+            Err(error) => failed = Some(error),
         }
     }
     for (hash, statements) in orders {
@@ -81,7 +87,7 @@ async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
         };
         match send(node, peer, &mut client, &settle).await {
             Ok(_) => note(node, peer, hash, digest),
-            // it knows no such authority: what it does not take it does not rely on
+            // it knows no such authority: told again when what is agreed with it changes
             Err(NodeError::PeerRefused { .. }) => note(node, peer, hash, digest),
             Err(error) => failed = Some(error),
         }
@@ -240,22 +246,29 @@ async fn merge(
 }
 
 /// Takes in what a peer has, and answers with what this node has of it.
-pub(crate) async fn take(node: &Arc<Node>, caller: &Certificate, settle: Settle) -> Result<Settle, NodeError> {
-    let taken = try_take(node, caller, settle).await;
+pub(crate) async fn take(
+    node: &Arc<Node>,
+    caller: &Certificate,
+    message: pb::SettleRequest,
+) -> Result<Settle, NodeError> {
+    let taken = try_take(node, caller, message).await;
     match taken {
-        Err(error @ NodeError::Refused { .. }) => {
-            let entry = entry(node, &caller.id, None);
+        Err(error @ (NodeError::Refused { .. } | NodeError::Request(_))) => {
+            let mut entry = entry(node, &caller.id, None);
+            entry.caller_certificate = Some(caller.thumbprint);
             Err(spine::deny(node, Denial { entry, error }).await)
         }
         taken => taken,
     }
 }
 
-async fn try_take(node: &Arc<Node>, caller: &Certificate, settle: Settle) -> Result<Settle, NodeError> {
+async fn try_take(node: &Arc<Node>, caller: &Certificate, message: pb::SettleRequest) -> Result<Settle, NodeError> {
     let Some(peer) = node.config.peers.iter().find(|peer| peer.id == caller.id) else {
         let message = format!("{} is no peer of {}", caller.id, node.config.name);
         return Err(NodeError::refused(Reason::UnknownCaller, message));
     };
+    // signatures are checked once it is known who sent them
+    let settle = blocking(move || Settle::try_from(message)).await??;
     let Some(agreement) = settle.agreement else {
         return take_statements(node, caller, settle.statements).await;
     };
@@ -306,6 +319,10 @@ async fn log_news(node: &Arc<Node>, from: &str, merged: &Merged) -> Result<(), N
     if merged.news.is_empty() {
         return Ok(());
     }
+    node.told
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .retain(|(peer, _), _| peer != from);
     let entry = entry(node, from, Some(&merged.held));
     spine::record(node, entry, Outcome::Done, Some(merged.news.join("; "))).await
 }

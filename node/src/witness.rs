@@ -421,7 +421,13 @@ fn known<'a>(node: &'a Node, caller: &Certificate) -> Result<&'a Peer, NodeError
 
 /// Whether a peer's node has a key that an agreement pins.
 pub(crate) fn check_key(node: &Node, peer: &Peer, certificate: &Certificate) -> Result<(), NodeError> {
-    let agreements = node.agreements.in_force(now());
+    // those in force; where none is, the last that all had signed: its keys do not come loose when it ends
+    let mut agreements = node.agreements.in_force(now());
+    agreements.retain(|held| held.agreement().party(&peer.id).is_some());
+    if agreements.is_empty() {
+        let whole = node.agreements.whole().into_iter();
+        agreements.extend(whole.filter(|held| held.agreement().party(&peer.id).is_some()).take(1));
+    }
     let pinned = agreements.iter().filter_map(|held| held.agreement().party(&peer.id));
     let mut pinned = pinned.map(|party| party.key).peekable();
     if pinned.peek().is_none() || pinned.any(|key| key == certificate.key) {

@@ -43,12 +43,16 @@ impl Documents {
         Self { inner }
     }
 
+    fn key(&self, kind: DocumentKind, hash: &Digest) -> [u8; keys::DOCUMENT] {
+        keys::document(kind.code(), self.inner.keys.tag(b"document", &hash.0))
+    }
+
     /// Keeps a document under its hash, in the place of what was kept there. Synced.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`].
     pub fn put(&self, kind: DocumentKind, hash: &Digest, document: &[u8]) -> Result<(), StoreError> {
-        let key = keys::document(kind.code(), &hash.0);
+        let key = self.key(kind, hash);
         let sealed = self.inner.keys.documents().seal(Cf::Documents, &key, document)?;
         Ok(self
             .inner
@@ -61,18 +65,18 @@ impl Documents {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn get(&self, kind: DocumentKind, hash: &Digest) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = keys::document(kind.code(), &hash.0);
+        let key = self.key(kind, hash);
         let sealed = self.inner.db.get_cf(self.inner.cf(Cf::Documents)?, key)?;
         let open = |sealed: Vec<u8>| self.inner.keys.documents().open(Cf::Documents, &key, &sealed);
         sealed.map(open).transpose()
     }
 
-    /// All of a kind, by hash.
+    /// All of a kind, in an order that says nothing.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn all(&self, kind: DocumentKind) -> Result<Vec<Zeroizing<Vec<u8>>>, StoreError> {
-        let first = keys::document(kind.code(), &[0; 32]);
+        let first = keys::document(kind.code(), [0; keys::TAG]);
         let from = IteratorMode::From(&first, Direction::Forward);
         let rows = self.inner.db.iterator_cf(self.inner.cf(Cf::Documents)?, from);
         let of_kind = rows.take_while(|row| match row {

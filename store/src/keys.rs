@@ -211,10 +211,13 @@ pub(crate) fn transaction(side: Side, transaction: Uuid) -> [u8; 17] {
     key
 }
 
-/// `kind ‖ hash of the document`.
-pub(crate) fn document(kind: u8, hash: &[u8; 32]) -> [u8; 33] {
-    let mut key = [kind; 33];
-    key[1..].copy_from_slice(hash);
+/// Bytes of a [`document`].
+pub(crate) const DOCUMENT: usize = 1 + TAG;
+
+/// `kind ‖ tag of the document's hash`.
+pub(crate) fn document(kind: u8, tag: [u8; TAG]) -> [u8; DOCUMENT] {
+    let mut key = [kind; DOCUMENT];
+    key[1..].copy_from_slice(&tag);
     key
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum Command {
         why: Why,
     },
     /// Accept what another party proposed: sign it with your node's key
+    ///
+    /// Named by its hash, since an id could have been given to another document after you looked: see `overlap agreement show`.
     Accept {
         #[command(flatten)]
         which: Which,

@@ -13,7 +13,8 @@ pub(crate) fn authorise_ask(
     let config = &node.config;
     let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
     TraceContext::enter(trace, &mut entry);
-    entry.policy_hash = Some(node.rules.load().hash);
+    let rules = node.rules.load_full();
+    entry.policy_hash = Some(rules.hash);
     entry.purpose = Some(request.purpose.clone());
     entry.case_reference = Some(request.case_reference.clone());
     entry.reason = Some(request.reason.clone());
@@ -30,7 +31,7 @@ pub(crate) fn authorise_ask(
     entry.order = request.order.clone();
     entry.on_behalf_of = request.on_behalf_of.clone();
     entry.roles = words(request.roles.as_deref().unwrap_or_default());
-    match ask(node, user, request, now, &mut entry) {
+    match ask(node, &rules, user, request, now, &mut entry) {
         Ok((terms, quotas)) => Ok(Permit { entry, quotas, terms }),
         Err(error) => Err(Box::new(Denial { entry, error })),
     }
@@ -38,6 +39,7 @@ pub(crate) fn authorise_ask(
 
 fn ask(
     node: &Node,
+    rules: &Rules,
     user: &User,
     request: &operator::Match,
     now: Timestamp,
@@ -68,12 +70,6 @@ fn ask(
         on_behalf_of: request.on_behalf_of.clone(),
     };
     let resource = node.dataset_resource(&request.dataset);
-    // once before anything is told, and once more when all is known
-    let judge = |query: &Query| {
-        let rules = node.rules.load();
-        rules.permit(user, "ask", resource, Some(query), now)
-    };
-    entry.role = Some(judge(&query)?.name().to_owned());
     let dataset = store.dataset(&request.dataset).ok_or_else(|| {
         NodeError::refused(
             Reason::NotFound,
@@ -116,7 +112,7 @@ fn ask(
     entry.input_count = Some(set_size);
     check_size(set_size, &grant)?;
     (query.kinds, query.roles, query.set_size) = (entry.kinds.clone(), entry.roles.clone(), set_size);
-    let role = judge(&query)?;
+    let role = rules.permit(user, "ask", resource, Some(&query), now)?;
     entry.role = Some(role.name().to_owned());
     let order = match &request.order {
         Some(id) => Some(node.orders.find(id, now)?),

@@ -263,7 +263,15 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
         set,
         now,
     } = drawing;
-    let pair = format!("{} {} {} {}", agreement.id, grant.asker, grant.holder, grant.dataset);
+    // parties by their ids: what an agreement calls them is anybody's choice
+    let id = |name: &str| {
+        agreement
+            .party_named(name)
+            .map_or(name, |party| party.id.as_str())
+            .to_owned()
+    };
+    let (asker, holder) = (id(&grant.asker), id(&grant.holder));
+    let pair = format!("{} {asker} {holder} {}", agreement.id, grant.dataset);
     let period = |seconds: i64| u32::try_from(now.as_second().div_euclid(seconds)).unwrap_or_default();
     let (day, hour) = (period(86_400), period(3600));
     let quota = |name: &'static str, account: String, period, amount, limit| Quota {
@@ -307,13 +315,7 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
         quotas.push(quota("items_per_user_and_day", account, day, *items, limit));
     }
     if let Some((hash, uses)) = order {
-        quotas.push(quota(
-            "order_uses",
-            format!("order {hash} {}", grant.holder),
-            0,
-            1,
-            *uses,
-        ));
+        quotas.push(quota("order_uses", format!("order {hash} {holder}"), 0, 1, *uses));
     }
     quotas
 }

@@ -13,7 +13,8 @@ pub(crate) fn authorise_hold(
     let config = &node.config;
     let mut entry = blank_entry(Operation::Combination, Side::Holder, now, open.transaction);
     TraceContext::enter(trace, &mut entry);
-    entry.policy_hash = Some(node.rules.load().hash);
+    let rules = node.rules.load_full();
+    entry.policy_hash = Some(rules.hash);
     entry.purpose = Some(open.purpose.clone());
     entry.case_reference = Some(open.case_reference.clone());
     entry.reason = Some(open.reason.clone());
@@ -36,7 +37,7 @@ pub(crate) fn authorise_hold(
     entry.order = open.order.as_ref().map(|order| order.document().id.clone());
     entry.order_hash = open.order.as_ref().map(|order| order.hash());
     entry.on_behalf_of = open.on_behalf_of.clone();
-    match hold(node, caller, open, now, &mut entry) {
+    match hold(node, &rules, caller, open, now, &mut entry) {
         Ok((terms, quotas)) => Ok(Permit { entry, quotas, terms }),
         Err(error) => Err(Box::new(Denial { entry, error })),
     }
@@ -44,6 +45,7 @@ pub(crate) fn authorise_hold(
 
 fn hold(
     node: &Node,
+    rules: &Rules,
     caller: &Certificate,
     open: &peer::Open,
     now: Timestamp,
@@ -98,7 +100,7 @@ fn hold(
     };
     let grant = ask.covering(agreement, &grants)?.clone();
     check_size(open.set_size, &grant)?;
-    check_rules(node, peer, &party.country, open, now)?;
+    check_rules(node, rules, peer, &party.country, open, now)?;
     let dataset = store.dataset(&open.dataset).ok_or_else(|| {
         NodeError::refused(
             Reason::NotFound,
