@@ -12,6 +12,7 @@ mod correspond;
 mod counted;
 mod dial;
 mod error;
+mod explain;
 mod fault;
 mod files;
 mod findings;

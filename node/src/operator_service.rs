@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     SOFTWARE, agreement_service, alarm,
     error::NodeError,
-    log_service,
+    explain, log_service,
     node::{Node, now},
     operator_stream,
     peer_service::caller,
@@ -262,7 +262,7 @@ impl OperatorService for Operators {
 
     async fn explain_policy(&self, request: Request<pb::ExplainPolicyRequest>) -> Answer<pb::ExplainPolicyResponse> {
         self.answer(request, |node, user, wish| async move {
-            agreement_service::explain_policy(&node, &user, wish)
+            explain::explain_policy(&node, &user, wish)
         })
         .await
     }
