@@ -205,10 +205,16 @@ async fn tell(
             },
         });
     };
+    // What it has now is what it answered. This node may have come to know more since it sent its own, which is then still to be told.
+    let has = Held {
+        signed: (*theirs).clone(),
+        statements: answer.statements.clone(),
+        received: held.received,
+    };
     let merged = merge(node, &peer.id, *theirs, answer.statements).await?;
-    // it answered with everything: what both have now is what this node has
-    note(node, peer, merged.held.hash(), merged.held.digest());
-    log_news(node, &peer.id, &merged).await
+    log_news(node, &peer.id, &merged).await?;
+    note(node, peer, has.hash(), has.digest());
+    Ok(())
 }
 
 /// Sends what this node has; the answer comes within the limit on connecting, or the peer is told later.
