@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     check::{self, Flaw},
+    field::Field,
     signed::Document,
 };
 
@@ -120,12 +121,18 @@ pub struct Grant {
     /// Most queries in mode `count` in a day, UTC: what can be learnt by subtracting counts is bounded by it.
     #[serde(default = "counts")]
     pub counts_per_day: u64,
-    /// Points of the mirrored pass, by which the holder alone learns of records of class `d`; 0: there is none.
+    /// Points of the mirrored pass, by which the holder learns which of its records of class `c` and `d` are asked about; 0: there is none.
     #[serde(default)]
     pub mirror: u64,
     /// Who learns what was found.
     #[serde(default)]
     pub result: Recipient,
+    /// What the holder tells of a record behind a hit: of class `a` when it is asked, of class `b` and `c` once a functionary consents.
+    #[serde(default)]
+    pub disclose: BTreeSet<Field>,
+    /// Days that the holder has to decide; what is not decided by then is declined.
+    #[serde(default = "days")]
+    pub decide_within_days: u64,
     /// Countries that the asker may ask for.
     #[serde(default)]
     pub on_behalf_of: BTreeSet<String>,
@@ -198,10 +205,16 @@ fn counts() -> u64 {
     24
 }
 
+fn days() -> u64 {
+    14
+}
+
 /// Most parties to one agreement: each signs it.
 const MAX_PARTIES: usize = 16;
 /// Largest set that the protocols take.
 const MAX_SET: u64 = u32::MAX as u64;
+/// Longest time to decide on a hit, in days.
+const MAX_DAYS: u64 = 90;
 /// Most points of a mirrored pass: both sides hold them in memory.
 const MAX_MIRROR: u64 = 1 << 16;
 
@@ -290,10 +303,20 @@ impl Grant {
         if self.order == OrderRule::Required {
             text.push_str("; with an order");
         }
+        let lists = self.modes.contains(&Mode::Hits);
         if self.mirror > 0 {
             text.push_str(&format!(
-                "; {} learns which of up to {} of its hidden records are asked about",
+                "; {} learns which of up to {} of its records of class c and d are asked about",
                 self.holder, self.mirror
+            ));
+        } else if lists && self.visibility.contains(&Visibility::C) {
+            text.push_str("; records of class c are in no hits: there is no mirrored pass (mirror)");
+        }
+        if lists && !self.disclose.is_empty() {
+            text.push_str(&format!(
+                "; behind a hit it tells {}: class a when asked, b and c once it consents, within {} days",
+                join(&self.disclose),
+                self.decide_within_days
             ));
         }
         if self.result == Recipient::Both {
@@ -330,6 +353,9 @@ impl Grant {
         }
         if self.min_count == 0 {
             return Err(Flaw::new("grant: min_count must be at least 1"));
+        }
+        if !(1..=MAX_DAYS).contains(&self.decide_within_days) {
+            return Err(Flaw::new(format!("grant: decide_within_days must be 1 to {MAX_DAYS}")));
         }
         if self.order == OrderRule::Required && of.authorities.is_empty() {
             return Err(Flaw::new(

@@ -11,6 +11,7 @@
 mod agreement;
 mod check;
 mod diff;
+mod field;
 mod jws;
 mod key;
 mod order;
@@ -20,6 +21,7 @@ mod statement;
 pub use agreement::{Agreement, Authority, Ending, Grant, Mode, OrderRule, Party, Recipient};
 pub use check::Flaw;
 pub use diff::{Change, diff};
+pub use field::Field;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use order::{Order, Weighing};
 pub use signed::{Document, MAX_DOCUMENT, Signed, SignedError, from_toml};

@@ -18,6 +18,8 @@ pub struct Entry {
     pub id: Uuid,
     /// Id of the query, the same in both logs.
     pub transaction: Uuid,
+    /// For what follows a hit up: the query that found it.
+    pub about: Option<Uuid>,
     /// W3C trace id of the request, where it had one.
     pub trace: Option<String>,
     /// The step of the caller's trace that led to it: for a holder, the asker's entry.
@@ -131,6 +133,8 @@ macro_rules! named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
 pub struct UnknownName;
+
+pub(crate) use named;
 
 named! {
     /// Kind of processing, after Directive (EU) 2016/680 art. 25(1).

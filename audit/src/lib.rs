@@ -13,6 +13,7 @@ mod digest;
 mod entry;
 mod event;
 mod export;
+mod follow_up;
 mod input;
 mod key;
 mod ldv;
@@ -32,6 +33,7 @@ pub use event::{BadEvent, Closing, Event, EventRef, Logged};
 pub use export::{
     EXPORT_VERSION, ExportError, ExportReader, ExportWriter, ExportedEvent, Header, KnownPeer, Line, MAX_LINE, RawLine,
 };
+pub use follow_up::{Declined, Standing};
 pub use input::{InputError, InputProof, InputSalt, InputTree, KeyProof, Membership, OpenedInput, ProvedLeaf};
 pub use key::{BadKey, SigningKey, VerifyingKey, log_name};
 pub use ldv::{Activities, LdvRecord, LdvResource, LdvStatus, span_id};

@@ -1,6 +1,7 @@
 //! `overlap demo`: four agencies on this machine.
 
 mod chance;
+mod consent;
 mod export;
 mod generate;
 mod spelling;

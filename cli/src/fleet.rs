@@ -229,7 +229,7 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
         &directory,
         "operator",
     )?;
-    for user in ["analyst", "operator"] {
+    for user in ["analyst", "operator", "functionary"] {
         let uri = format!("spiffe://{name}.example/user/{user}");
         users.issue(
             &Issue::for_days(Subject::User, uri, DAYS)?,
@@ -307,6 +307,10 @@ roles = ["analyst"]
 [[users]]
 id = "spiffe://{name}.example/user/operator"
 roles = ["operator"]
+
+[[users]]
+id = "spiffe://{name}.example/user/functionary"
+roles = ["functionary"]
 "#
     );
     for peer in all.iter().filter(|peer| peer.name != *name) {
@@ -347,6 +351,7 @@ modes = [{modes}]
 kinds = [{kinds}]
 max_set_size = {max}
 items_per_day = {per_day}
+disclose = ["reference", "role", "phone"]
 "#,
         profile = profile.name(),
         profile_hash = hex::encode(profile.hash()),

@@ -1,7 +1,7 @@
 //! `overlap match`.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
 
@@ -92,6 +92,8 @@ pub(crate) struct MatchShape {
     pub(crate) count: Option<u64>,
     /// In mode count: the count is not told, since it, or what is left of your set, is below this.
     pub(crate) suppressed_below: Option<u64>,
+    /// In mode hits: hits of which the peer shows no more than their kind, until it decides to; by kind.
+    pub(crate) partly: BTreeMap<String, u64>,
     /// In mode hits: one per numbered identifier and own record.
     pub(crate) hits: Vec<HitShape>,
     /// In mode hits: one per own record and record of the peer, the best first.
@@ -161,6 +163,7 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         peer_set_size: 0,
         count: None,
         suppressed_below: None,
+        partly: BTreeMap::new(),
         hits: Vec::new(),
         candidates: Vec::new(),
     };
@@ -184,6 +187,7 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
                 found.suppressed_below = (done.suppressed_below > 0).then_some(done.suppressed_below);
                 found.count = found.suppressed_below.is_none().then_some(done.count);
                 found.peer_set_size = done.peer_set_size;
+                found.partly = done.partly.into_iter().map(|one| (one.kind, one.items)).collect();
                 bar.finish_and_clear();
                 let told: BTreeSet<_> = found.hits.iter().map(|hit| (&hit.kind, &hit.identifier)).collect();
                 let told = (told.len() as u64, found.candidates.len() as u64);
@@ -269,6 +273,14 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
             found.peer
         ),
     }?;
+    for (kind, items) in &found.partly {
+        writeln!(
+            out,
+            "{} more of kind {kind}, of which {} shows no more than that; it decides on them unasked.",
+            grouped(*items),
+            found.peer
+        )?;
+    }
     if !found.hits.is_empty() {
         writeln!(out, "Hits: identifiers that both hold")?;
         writeln!(out, "{}", hits_table(&found.hits, rows))?;

@@ -37,10 +37,10 @@ pub(crate) struct Explain {
     #[arg(long = "as-role", value_name = "ROLE")]
     as_roles: Vec<String>,
     /// Judge a query of this peer about your dataset instead
-    #[arg(long, value_name = "PEER", conflicts_with_all = ["as_roles", "action"])]
+    #[arg(long, value_name = "PEER", conflicts_with = "as_roles")]
     as_peer: Option<String>,
-    /// What would be done, as the policy's schema calls it
-    #[arg(long, default_value = "ask")]
+    /// What would be done, as the policy's schema calls it [default: ask; of a peer: answer]
+    #[arg(long, default_value = "", hide_default_value = true)]
     action: String,
     /// Your dataset
     #[arg(long, default_value = "")]
@@ -66,6 +66,9 @@ pub(crate) struct Explain {
     /// As if an order was named
     #[arg(long)]
     with_order: bool,
+    /// As if another user had approved it
+    #[arg(long)]
+    approved: bool,
     /// Country that would be asked for
     #[arg(long, default_value = "")]
     on_behalf_of: String,
@@ -135,6 +138,7 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
                 on_behalf_of: wish.on_behalf_of,
                 at: wish.at,
                 roles: wish.roles,
+                approved: wish.approved,
             };
             let answer = client.explain_policy(request).await?.into_inner();
             let verdict = VerdictShape {

@@ -23,6 +23,9 @@ struct Shape {
     you: String,
     roles: Vec<String>,
     open_entries: u64,
+    /// Hits that wait for a decision of your agency, and when the first of them lapses.
+    undecided: u64,
+    decide_by: Option<String>,
     peer_bytes_sent: u64,
     peer_bytes_received: u64,
     /// What nobody has acknowledged.
@@ -144,6 +147,8 @@ pub(crate) async fn run(settings: Settings, output: &mut Output) -> Result<(), F
         you: status.person,
         roles: status.roles,
         open_entries: status.open_entries,
+        undecided: status.undecided,
+        decide_by: (!status.decide_by.is_empty()).then_some(status.decide_by),
         peer_bytes_sent: status.peer_bytes_sent,
         peer_bytes_received: status.peer_bytes_received,
         peers: status
@@ -170,6 +175,13 @@ pub(crate) async fn run(settings: Settings, output: &mut Output) -> Result<(), F
         }
         if !shape.alarms.is_empty() {
             writeln!(out, "look into it, then `overlap log acknowledge ID --reason ...`")?;
+        }
+        if let Some(decide_by) = &shape.decide_by {
+            writeln!(
+                out,
+                "{} hits that peers ask about wait for a functionary, the first until {decide_by}: `overlap hits list`",
+                grouped(shape.undecided)
+            )?;
         }
         let log = &shape.log;
         if log.is_failing {

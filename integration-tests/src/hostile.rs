@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use overlap_proto::{
+    follow_up::FollowUp,
     log::{Cosign, Receipts},
     pb::peer::{
         self as pb, match_response,
@@ -17,6 +18,7 @@ use tonic::{
     Request, Response, Status, Streaming,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
 };
+use uuid::Uuid;
 
 use crate::World;
 
@@ -72,6 +74,27 @@ impl HostileAsker {
             statements: statements.into_iter().map(Into::into).collect(),
         };
         self.client.settle(wish).await.map(tonic::Response::into_inner)
+    }
+
+    /// Follows a hit up that it says it has.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn follow_up(&mut self, wish: &FollowUp) -> Result<pb::FollowUpResponse, Status> {
+        let answer = self.client.follow_up(pb::FollowUpRequest::from(wish)).await;
+        answer.map(tonic::Response::into_inner)
+    }
+
+    /// Asks what was decided.
+    ///
+    /// # Errors
+    /// What the node says.
+    pub async fn decisions(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, Status> {
+        let wish = pb::DecisionsRequest {
+            follow_ups: ids.iter().map(|id| id.as_bytes().to_vec().into()).collect(),
+        };
+        let answer = self.client.decisions(wish).await?.into_inner();
+        Ok(answer.decided.iter().map(|id| Uuid::from_slice(id).unwrap()).collect())
     }
 
     /// Gives receipts.
@@ -161,6 +184,14 @@ impl PeerService for Scripted {
 
     async fn introduce(&self, _: Request<pb::IntroduceRequest>) -> Result<Response<pb::IntroduceResponse>, Status> {
         Err(Status::unimplemented("a hostile holder says not who it is"))
+    }
+
+    async fn follow_up(&self, _: Request<pb::FollowUpRequest>) -> Result<Response<pb::FollowUpResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder tells nothing"))
+    }
+
+    async fn decisions(&self, _: Request<pb::DecisionsRequest>) -> Result<Response<pb::DecisionsResponse>, Status> {
+        Err(Status::unimplemented("a hostile holder decides nothing"))
     }
 
     async fn settle(&self, _: Request<pb::SettleRequest>) -> Result<Response<pb::SettleResponse>, Status> {

@@ -50,7 +50,16 @@ fn demo_equals_a_plain_intersection() {
         .sum();
     assert!(rows >= 5000, "{rows} rows");
 
-    assert_eq!(demo["audit"]["agreed"], 1);
+    // the match, and each time that a hit was followed up
+    assert!(demo["audit"]["agreed"].as_u64().unwrap() >= 5);
+    let follow_ups = demo["follow_ups"].as_array().unwrap();
+    let states: Vec<_> = follow_ups.iter().map(|one| (&one["state"], &one["declined"])).collect();
+    let declined = serde_json::json!("investigation");
+    assert_eq!(
+        states,
+        [(&"disclosed".into(), &Value::Null), (&"declined".into(), &declined)]
+    );
+    assert!(follow_ups[0]["disclosed"][0]["reference"].is_string());
     assert_eq!(demo["audit"]["discrepancies"], serde_json::json!([]));
     let hits = &demo["matches"][0];
     let compared = kinds(&hits["result"]);

@@ -47,7 +47,7 @@ fn world(grant: &str) -> World {
 fn kept(world: &World) -> Vec<(String, bool)> {
     let hits = world.json("kmar", "operator", &["hits", "list", "--reason", "a test"]);
     let hits = hits.as_array().unwrap().iter();
-    hits.map(|hit| (text_of(&hit["reference"]).to_owned(), hit["hidden"].as_bool().unwrap()))
+    hits.map(|hit| (text_of(&hit["reference"]).to_owned(), hit["state"] == "hidden"))
         .collect()
 }
 
@@ -147,6 +147,7 @@ async fn view(world: &World, mode: peer::Mode, points: &[Encoded]) -> Vec<(&'sta
         Message::Evaluated(elements) => ("evaluated", elements.elements.len()),
         Message::Tokens(tokens) => ("tokens", tokens.tokens.len() + tokens.labels.len()),
         Message::Working(_) => ("working", 0),
+        Message::Partly(partly) => ("partly", partly.hits.len()),
         Message::Complete(_) => ("complete", 0),
     });
     seen.collect()

@@ -15,9 +15,9 @@ use overlap_store::{DocumentKind, StoreError};
 
 use crate::{
     agreements::{Held, Standing, invalid, state},
+    dataset_service::{dataset_entry, no_dataset},
     error::NodeError,
     node::{Node, now},
-    operator_service::{dataset_entry, no_dataset},
     orders::HeldOrder,
     policy::{self, Denial, User, cover},
     pool::blocking,

@@ -8,9 +8,9 @@ use overlap_store::{Alarm, AlarmKind};
 use uuid::Uuid;
 
 use crate::{
+    dataset_service::dataset_entry,
     error::NodeError,
     node::{Node, now},
-    operator_service::dataset_entry,
     policy::{self, Denial, User},
     pool::blocking,
     rules::Action,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
+use overlap_audit::Digest;
 use overlap_proto::{fault::Reason, pb::peer::peer_service_client::PeerServiceClient, plain};
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
@@ -26,6 +27,23 @@ use crate::{
 pub(crate) struct Dialled {
     pub(crate) client: PeerServiceClient<Channel>,
     pub(crate) certificate: Certificate,
+}
+
+/// Whether a peer's certificate carries the key that an agreement pins.
+pub(crate) fn check_key(
+    certificate: &Certificate,
+    peer: &Peer,
+    key: &Digest,
+    agreement: &str,
+) -> Result<(), NodeError> {
+    if certificate.key == *key {
+        return Ok(());
+    }
+    let message = format!(
+        "agreement {agreement} pins another key for {} than its certificate carries",
+        peer.name
+    );
+    Err(NodeError::refused(Reason::AgreementDenied, message))
 }
 
 /// Connects, within the deadline for connecting.

@@ -37,6 +37,7 @@ pub(crate) fn explain_policy(
         roles: wish.roles,
         set_size: wish.set_size.min(i64::MAX.unsigned_abs()),
         has_order: wish.with_order,
+        is_approved: wish.approved,
         on_behalf_of: (!wish.on_behalf_of.is_empty()).then_some(wish.on_behalf_of),
     };
     let dataset = Resource::Dataset {
@@ -51,12 +52,17 @@ pub(crate) fn explain_policy(
         let country = agreements
             .iter()
             .find_map(|held| held.agreement().party(&peer.id).map(|party| party.country.clone()));
+        let peer_action = match wish.action.as_str() {
+            "" | "ask" | "answer" => "answer",
+            "disclose" => "disclose",
+            _ => return Err(invalid(&"action: of a peer must be answer or disclose")),
+        };
         let asker = Asker {
             id: &peer.id,
             name: &peer.name,
             country: country.as_deref().unwrap_or_default(),
         };
-        rules.peer(&asker, dataset, &query, at)?
+        rules.peer(&asker, peer_action, dataset, &query, at)?
     } else {
         let roles = wish.as_roles.iter().map(|name| {
             let role = Role::ALL.into_iter().find(|role| role.name() == name);
@@ -68,7 +74,8 @@ pub(crate) fn explain_policy(
             ..user.clone()
         };
         match wish.action.as_str() {
-            "" | "ask" => rules.user(&user, "ask", dataset, Some(&query), at)?,
+            "" => rules.user(&user, "ask", dataset, Some(&query), at)?,
+            action @ ("ask" | "follow_up") => rules.user(&user, action, dataset, Some(&query), at)?,
             name => {
                 let action =
                     Action::named(name).ok_or_else(|| invalid(&"action: must be one of the policy's schema"))?;

@@ -1,17 +1,22 @@
 //! From matched items to what a user sees: hits on numbered identifiers, and candidates among persons.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, civil::Date};
-use overlap_audit::Digest;
+use overlap_audit::{Digest, Standing};
+use overlap_proto::follow_up::PartlyVisible;
 use overlap_psi::dh::Label;
 use overlap_records::{Agreed, Identifier, Kind, Record, Sizes};
-use overlap_store::{Dataset, FoundRecord, Place, Selection, Store, StoreError};
+use overlap_store::{Dataset, FollowUp, FoundRecord, Place, Selection, Store, StoreError};
 use uuid::Uuid;
 
 use crate::{
     error::NodeError,
-    session::labels::{Handle, handles},
+    policy,
+    session::{
+        labels::{Handle, handles},
+        own_record,
+    },
     spine::Opened,
 };
 
@@ -177,6 +182,86 @@ impl Noticed {
             found.extend(living.map(|record| self.about.row(&self.dataset, kind, canonical, None, record, true)));
         }
         store.keep_hits(&found, today)
+    }
+}
+
+/// A hit of which its asker is shown the kind alone, as the asker keeps it.
+pub(crate) fn partly(opened: &Opened, hit: PartlyVisible, now: Timestamp) -> FollowUp {
+    let dataset = opened.entry().dataset.clone();
+    FollowUp {
+        id: hit.id,
+        kind: hit.kind,
+        ..unasked(opened, dataset.unwrap_or_default(), now)
+    }
+}
+
+/// Hits on records of class `c`, as their holder keeps them: each waits for a decision, without that the asker has to name it. Where one by
+/// the same identifier waits already, that one goes on. `fresh` is what [`unasked`] says of the match.
+pub(crate) fn partly_held(
+    fresh: FollowUp,
+    store: &Store,
+    dataset: &Dataset,
+    selection: &Selection,
+    positions: &[u32],
+) -> Result<Vec<FollowUp>, StoreError> {
+    if positions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut waiting = HashMap::new();
+    for row in store.follow_ups().iter()? {
+        let row = row?;
+        let is_same = row.as_holder && row.partly && row.peer == fresh.peer && row.dataset == fresh.dataset;
+        if is_same && row.standing(fresh.made) == Standing::Pending {
+            waiting.insert((row.kind, row.canonical.clone()), row);
+        }
+    }
+    let mut found = Vec::with_capacity(positions.len());
+    for place in dataset.places(selection, positions) {
+        let hit = dataset.hit(selection, &place?)?;
+        let (kind, canonical) = (hit.identifier.kind(), Some(hit.identifier.canonical().to_owned()));
+        let known = waiting.remove(&(kind, canonical.clone()));
+        found.push(FollowUp {
+            about: fresh.about,
+            records: hit.records.iter().map(own_record).collect(),
+            expires: hit.records.iter().filter_map(|record| record.expires).min(),
+            ..known.unwrap_or_else(|| FollowUp {
+                id: Uuid::new_v4(),
+                kind,
+                canonical,
+                as_holder: true,
+                ..fresh.clone()
+            })
+        });
+    }
+    Ok(found)
+}
+
+/// What a match says of a hit that nobody has asked about.
+pub(crate) fn unasked(opened: &Opened, dataset: String, now: Timestamp) -> FollowUp {
+    let terms = opened.terms();
+    let open = &terms.opening;
+    FollowUp {
+        id: Uuid::nil(),
+        about: open.transaction,
+        as_holder: false,
+        peer: terms.peer.name.clone(),
+        agreement: open.agreement_hash,
+        dataset,
+        purpose: open.purpose.clone(),
+        case_reference: open.case_reference.clone(),
+        person: open.person.clone(),
+        role: open.role.clone(),
+        reason: open.reason.clone(),
+        made: now,
+        decide_by: policy::decide_by(&terms.grant, now),
+        kind: Kind::Phone,
+        partly: true,
+        canonical: None,
+        records: Vec::new(),
+        expires: None,
+        decision: None,
+        attachment: None,
+        disclosed: Vec::new(),
     }
 }
 

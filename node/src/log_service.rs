@@ -20,9 +20,9 @@ use tonic::Status;
 
 use crate::{
     config::Peer,
+    dataset_service::dataset_entry,
     error::NodeError,
     node::{Node, now},
-    operator_service::dataset_entry,
     policy::{Denial, User},
     pool::blocking,
     rules::Action,

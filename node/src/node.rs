@@ -46,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) alarmed: watch::Sender<bool>,
     /// Alarms are raised one at a time.
     pub(crate) raising: tokio::sync::Mutex<()>,
+    /// Hits are decided on, and begun to be followed up, one at a time.
+    pub(crate) deciding: tokio::sync::Mutex<()>,
     pub(crate) densities: Densities,
     /// What each peer has of each document, as this node last saw it.
     pub(crate) told: Mutex<HashMap<(String, Digest), Digest>>,
@@ -81,6 +83,7 @@ impl Node {
                 .collect(),
             alarmed: watch::Sender::new(false),
             raising: tokio::sync::Mutex::default(),
+            deciding: tokio::sync::Mutex::default(),
             config,
             store,
             pool,

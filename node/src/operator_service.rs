@@ -5,30 +5,31 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use overlap_audit::{Entry, Operation, Outcome, Side};
+use overlap_audit::{Operation, Side};
 use overlap_proto::{
     agreement::{AddOrder, CommitInput, Decide},
     fault::Reason,
     operator::{self, AcknowledgeAlarm, Erase, ListEntries, ListHits, OpenInput},
     pb::operator::{self as pb, operator_service_server::OperatorService},
 };
-use overlap_store::{DatasetInfo, StoreError};
+use overlap_store::StoreError;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
     SOFTWARE, agreement_service, alarm,
+    dataset_service::{dataset, erase, purge},
+    decisions,
     error::NodeError,
-    explain, log_service,
+    explain, hits_service, log_service,
     node::{Node, now},
     operator_stream,
     peer_service::caller,
     policy::{self, Denial, User},
     pool::blocking,
-    retention,
     rules::{Action, Rules},
-    spine::{self, Finding},
+    spine,
     trace::TraceContext,
 };
 
@@ -105,7 +106,29 @@ impl OperatorService for Operators {
         let user = self.user(&request)?;
         self.0.check_open().map_err(|error| error.to_status())?;
         let wish = ListHits::try_from(request.into_inner()).map_err(|error| NodeError::from(error).to_status())?;
-        Ok(Response::new(Box::pin(operator_stream::list_hits(&self.0, user, wish))))
+        Ok(Response::new(Box::pin(hits_service::list_hits(&self.0, user, wish))))
+    }
+
+    async fn follow_up_hit(&self, request: Request<pb::FollowUpHitRequest>) -> Answer<pb::FollowUpHitResponse> {
+        let trace = TraceContext::of(request.metadata());
+        self.answer(request, |node, user, wish| async move {
+            hits_service::follow_up(&node, &user, wish.try_into()?, trace).await
+        })
+        .await
+    }
+
+    async fn show_hit(&self, request: Request<pb::ShowHitRequest>) -> Answer<pb::ShowHitResponse> {
+        self.answer(request, |node, user, wish| async move {
+            hits_service::show(&node, &user, wish.try_into()?).await
+        })
+        .await
+    }
+
+    async fn decide_hit(&self, request: Request<pb::DecideHitRequest>) -> Answer<pb::DecideHitResponse> {
+        self.answer(request, |node, user, wish| async move {
+            hits_service::decide(&node, &user, wish.try_into()?).await
+        })
+        .await
     }
 
     async fn r#match(&self, request: Request<pb::MatchRequest>) -> Answer<Self::MatchStream> {
@@ -315,21 +338,11 @@ impl Operators {
     }
 }
 
-/// The entry of work on an own dataset.
-pub(crate) fn dataset_entry(node: &Node, user: &User, operation: Operation, dataset: &str) -> Entry {
-    let mut entry = policy::blank_entry(operation, Side::Holder, now(), Uuid::now_v7());
-    entry.policy_hash = Some(node.rules.load().hash);
-    entry.person = Some(user.id.clone());
-    entry.caller_certificate = Some(user.certificate);
-    entry.holder = Some(node.config.id.clone());
-    entry.dataset = Some(dataset.to_owned());
-    entry
-}
-
 async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, NodeError> {
     let store = Arc::clone(&node.store);
     let open_entries = blocking(move || store.log().open_entries()).await??.len() as u64;
     let (log, alarms) = log_service::status(node).await?;
+    let undecided = decisions::undecided(node).await?;
     let config = &node.config;
     let agreements = node.agreements.in_force(now());
     let peers = config.peers.iter().map(|peer| {
@@ -354,6 +367,11 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
         roles: user.roles.iter().map(|role| role.name().to_owned()).collect(),
         peers: peers.collect(),
         open_entries,
+        undecided: undecided.len() as u64,
+        decide_by: undecided
+            .first()
+            .map(|row| row.decide_by.to_string())
+            .unwrap_or_default(),
         log: Some(log),
         alarms,
         peer_bytes_sent: node.traffic.sent.load(Ordering::Relaxed),
@@ -361,113 +379,6 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
         key: config.key.0.to_vec().into(),
         peer_bytes_received: node.traffic.received.load(Ordering::Relaxed),
     })
-}
-
-async fn erase(node: &Arc<Node>, user: &User, wish: Erase) -> Result<DatasetInfo, NodeError> {
-    let mut entry = dataset_entry(node, user, Operation::Erasure, &wish.dataset);
-    entry.reason = Some(wish.reason);
-    let held = match node.permit_on(user, Action::EraseDataset, &wish.dataset) {
-        Err(error) => Err(error),
-        Ok(role) => {
-            entry.role = Some(role.name().to_owned());
-            node.store
-                .dataset(&wish.dataset)
-                .ok_or_else(|| no_dataset(&wish.dataset))
-        }
-    };
-    let held = match held {
-        Ok(held) => held,
-        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
-    };
-    let version = held.info().version;
-    entry.dataset_version = Some(version);
-    let (store, name) = (Arc::clone(&node.store), wish.dataset);
-    spine::logged(node, entry, async {
-        drop(held);
-        let erased = blocking(move || {
-            let erased = store.erase(&name, version)?.ok_or_else(|| replaced(&name))?;
-            // what was found of its records goes with them
-            store.hits().erase(|found| found.dataset == name)?;
-            Ok::<_, NodeError>(erased)
-        })
-        .await??;
-        let finding = Finding {
-            output_count: Some(erased.records),
-            ..Finding::default()
-        };
-        Ok((Outcome::Done, finding, erased))
-    })
-    .await
-}
-
-async fn purge(node: &Arc<Node>, user: &User, only: Option<String>) -> Result<pb::PurgeDatasetsResponse, NodeError> {
-    let named = only.as_deref();
-    let all = node.store.datasets();
-    let names = all.iter().map(|held| held.info().name.as_str());
-    // a purge of all needs leave for each
-    let mut names = names.filter(|_| named.is_none());
-    let role = node.permit_on(user, Action::PurgeDataset, named.unwrap_or_default());
-    let role = role.and_then(|role| {
-        names.try_for_each(|name| node.permit_on(user, Action::PurgeDataset, name).map(drop))?;
-        Ok(role)
-    });
-    let role = role.and_then(|role| match named {
-        Some(name) if node.store.dataset(name).is_none() => Err(no_dataset(name)),
-        _ => Ok(role),
-    });
-    let role = match role {
-        Ok(role) => role.name(),
-        Err(error) => {
-            let mut entry = dataset_entry(node, user, Operation::Erasure, named.unwrap_or_default());
-            entry.dataset = only;
-            return Err(spine::deny(node, Denial { entry, error }).await);
-        }
-    };
-    let entry = |node: &Node, name: &str| {
-        let mut entry = dataset_entry(node, user, Operation::Erasure, name);
-        entry.role = Some(role.to_owned());
-        entry
-    };
-    let purged = retention::purge(node, named, &entry).await?;
-    let datasets = purged.datasets.iter().map(|(info, records)| pb::Purged {
-        dataset: Some(dataset(info)),
-        records: *records,
-    });
-    Ok(pb::PurgeDatasetsResponse {
-        purged: datasets.collect(),
-        hits: purged.hits,
-    })
-}
-
-fn replaced(name: &str) -> NodeError {
-    NodeError::refused(
-        Reason::NotFound,
-        format!("dataset {name} was replaced meanwhile; look at it and ask again"),
-    )
-}
-
-pub(crate) fn no_dataset(name: &str) -> NodeError {
-    NodeError::refused(
-        Reason::NotFound,
-        format!("no dataset has the name {name}; see `overlap dataset list`"),
-    )
-}
-
-fn dataset(info: &DatasetInfo) -> pb::Dataset {
-    let kinds = info.kinds().into_iter().map(|(kind, items)| pb::KindCount {
-        kind: kind.to_string(),
-        items,
-    });
-    pb::Dataset {
-        name: info.name.clone(),
-        version: info.version,
-        created: info.created.to_string(),
-        profile: info.profile.clone(),
-        records: info.records,
-        withheld: info.withheld,
-        expires: info.expires.map(|date| date.to_string()).unwrap_or_default(),
-        kinds: kinds.collect(),
-    }
 }
 
 async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {

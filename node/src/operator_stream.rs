@@ -1,29 +1,26 @@
 //! The streams between users and their node: imports in, matches out.
 
-use std::{sync::Arc, time::Duration};
-
-use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
     WireError,
     fault::Reason,
-    operator::{self, ImportStep, ListHits},
+    operator::{self, ImportStep},
     pb::operator::{self as pb, match_response::Message},
 };
 use overlap_records::{Profile, Record};
-use overlap_store::{Dataset, DatasetInfo, FoundRecord, Import, Prepared, Selection, StoreError};
+use overlap_store::{Dataset, DatasetInfo, FollowUp, Import, Prepared, Selection, StoreError};
 use rayon::prelude::*;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
-use uuid::Uuid;
 
 use crate::{
+    dataset_service::{dataset_entry, no_dataset},
     error::NodeError,
     findings::Findings,
     node::{Node, now},
-    operator_service::{dataset_entry, no_dataset},
     policy::{self, Denial, Permit, User},
     pool::{Pool, blocking},
     retention,
@@ -85,11 +82,13 @@ async fn ask_and_tell(
         peer_set_size: answer.peer_size,
         candidates: 0,
         suppressed_below: answer.suppressed_below.unwrap_or_default(),
+        partly: kinds_of(&answer.partly),
     };
     if let (Some((dataset, selection)), Some((findings, about))) = (held, answer.found) {
         done.candidates = findings.candidates.len() as u64;
-        let (store, user) = (Arc::clone(&node.store), Telling::to(out, node));
+        let (store, user, partly) = (Arc::clone(&node.store), Telling::to(out, node), answer.partly);
         blocking(move || {
+            store.follow_ups().put(&partly)?;
             findings.keep(&store, &dataset, &selection, &about, retention::today())?;
             tell(&findings, &dataset, &selection, &user)
         })
@@ -101,6 +100,15 @@ async fn ask_and_tell(
     )
     .await;
     Ok(())
+}
+
+fn kinds_of(rows: &[FollowUp]) -> Vec<pb::KindCount> {
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    for row in rows {
+        *kinds.entry(row.kind.to_string()).or_default() += 1;
+    }
+    let kinds = kinds.into_iter().map(|(kind, items)| pb::KindCount { kind, items });
+    kinds.collect()
 }
 
 /// Commits to the set, before anything is said to anybody.
@@ -132,13 +140,13 @@ fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {
 }
 
 /// The way to the user once what is told is logged.
-struct Telling<T> {
+pub(crate) struct Telling<T> {
     out: mpsc::Sender<Result<T, Status>>,
     idle: Duration,
 }
 
 impl<T: Send + 'static> Telling<T> {
-    fn to(out: &mpsc::Sender<Result<T, Status>>, node: &Node) -> Self {
+    pub(crate) fn to(out: &mpsc::Sender<Result<T, Status>>, node: &Node) -> Self {
         Self {
             out: out.clone(),
             idle: node.config.limits.idle_stream,
@@ -146,7 +154,7 @@ impl<T: Send + 'static> Telling<T> {
     }
 
     /// False with a user that is gone: the telling ends. One that reads no more is told so instead of that it is done.
-    fn tell(&self, what: T) -> Result<bool, NodeError> {
+    pub(crate) fn tell(&self, what: T) -> Result<bool, NodeError> {
         match session::send_blocking(&self.out, Ok(what), Some(self.idle), "the user") {
             Err(NodeError::PeerIdle { .. }) => Err(NodeError::limit(
                 "idle_stream",
@@ -220,123 +228,6 @@ fn hit_record(record: &Record) -> pb::HitRecord {
         reference: record.reference.clone(),
         role: record.role.to_string(),
         origin: record.origin.clone().unwrap_or_default(),
-    }
-}
-
-/// Streams what matches found to a user; the reading is an entry.
-pub(crate) fn list_hits(
-    node: &Arc<Node>,
-    user: User,
-    wish: ListHits,
-) -> impl tokio_stream::Stream<Item = Result<pb::ListHitsResponse, Status>> + Send + use<> {
-    let (out, stream) = mpsc::channel(QUEUE);
-    let running = Arc::clone(node);
-    node.queries.spawn(async move {
-        let idle = running.config.limits.idle_stream;
-        if let Err(error) = hits_of(&running, &user, wish, &out).await {
-            let _ = timeout(idle, out.send(Err(error.to_status()))).await;
-        }
-    });
-    ReceiverStream::new(stream)
-}
-
-async fn hits_of(
-    node: &Arc<Node>,
-    user: &User,
-    wish: ListHits,
-    out: &mpsc::Sender<Result<pb::ListHitsResponse, Status>>,
-) -> Result<(), NodeError> {
-    let mut entry = dataset_entry(node, user, Operation::Consultation, "");
-    entry.dataset = None;
-    entry.reason = Some(wish.reason);
-    match node.permit(user, Action::ReadHits) {
-        Ok(role) => entry.role = Some(role.name().to_owned()),
-        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
-    }
-    // what is kept while this runs is told by the next reading: so no more is told than was counted
-    let until = entry.started;
-    let shown = Shown {
-        gone: retention::Gone::at(node, until),
-        transaction: wish.transaction,
-        until,
-    };
-    let shown = Arc::new(shown);
-    let (store, counted) = (Arc::clone(&node.store), Arc::clone(&shown));
-    spine::logged(node, entry, async move {
-        let count = blocking(move || {
-            let mut count = 0;
-            for row in store.hits().iter()? {
-                count += u64::from(counted.shows(&row?));
-            }
-            Ok::<_, StoreError>(count)
-        })
-        .await??;
-        let finding = Finding {
-            output_count: Some(count),
-            remark: counted_of(wish.transaction),
-            ..Finding::default()
-        };
-        Ok((Outcome::Done, finding, ()))
-    })
-    .await?;
-    let (store, user) = (Arc::clone(&node.store), Telling::to(out, node));
-    blocking(move || {
-        let (mut batch, mut total) = (Vec::new(), 0);
-        for row in store.hits().iter()? {
-            let found = row?;
-            if !shown.shows(&found) {
-                continue;
-            }
-            batch.push(found_hit(found));
-            total += 1;
-            if batch.len() >= CANDIDATES {
-                let hits = std::mem::take(&mut batch);
-                if !user.tell(pb::ListHitsResponse { hits, total: None })? {
-                    return Ok(());
-                }
-            }
-        }
-        let total = Some(total);
-        user.tell(pb::ListHitsResponse { hits: batch, total }).map(drop)
-    })
-    .await?
-}
-
-/// Which of the kept hits a reading shows.
-struct Shown {
-    gone: retention::Gone,
-    transaction: Option<Uuid>,
-    until: Timestamp,
-}
-
-impl Shown {
-    fn shows(&self, found: &FoundRecord) -> bool {
-        let wanted = self.transaction.is_none_or(|wanted| wanted == found.transaction);
-        wanted && found.found <= self.until && !self.gone.is(found)
-    }
-}
-
-fn counted_of(transaction: Option<Uuid>) -> Option<String> {
-    transaction.map(|transaction| format!("what query {transaction} found"))
-}
-
-fn found_hit(found: FoundRecord) -> pb::FoundHit {
-    pb::FoundHit {
-        transaction: operator::id(found.transaction),
-        found: found.found.to_string(),
-        peer: found.peer,
-        dataset: found.dataset,
-        purpose: found.purpose,
-        case_reference: found.case_reference,
-        kind: found.kind.to_string(),
-        canonical: found.canonical,
-        record: Some(pb::HitRecord {
-            reference: found.reference,
-            role: found.role.to_string(),
-            origin: found.origin.unwrap_or_default(),
-        }),
-        score: found.score,
-        as_holder: found.as_holder,
     }
 }
 

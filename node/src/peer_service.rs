@@ -6,26 +6,30 @@ use overlap_audit::{Operation, Side};
 use overlap_proto::{
     agreement::Introduction,
     fault::Reason,
+    follow_up::{self, MOST_PARTLY, PartlyVisible},
     log::{self, Cosign, Receipts},
+    operator,
     pb::peer::{self as pb, peer_service_server::PeerService},
     peer::{Request as Message, Response as Reply},
 };
 use overlap_psi::PeerMisbehaved;
+use overlap_store::FollowUp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
+    decisions,
     error::NodeError,
-    findings::Noticed,
+    hits_service,
     identity::Certificate,
     listen::Caller,
     node::{Node, now},
     policy::{self, Denial, Permit},
     pool::blocking,
     retention,
-    session::Hold,
+    session::{Held, Hold},
     settle, spine,
     trace::TraceContext,
     witness,
@@ -51,8 +55,12 @@ impl PeerService for Peers {
         let trace = TraceContext::of(request.metadata());
         let requests = request.into_inner();
         node.queries.clone().spawn(async move {
-            let (last, noticed) = match hold(&node, &caller, trace, requests, replies.clone()).await {
-                Ok(noticed) => (Ok(Reply::Complete.into()), noticed),
+            let held = hold(&node, &caller, trace, requests, replies.clone()).await;
+            let (last, noticed) = match held {
+                Ok(Held { noticed, partly }) => match show(&node, partly, &replies).await {
+                    Ok(()) => (Ok(Reply::Complete.into()), noticed),
+                    Err(error) => (Err(error.to_peer_status()), noticed),
+                },
                 Err(error) => (Err(error.to_peer_status()), None),
             };
             // an asker that hung up, or reads no more, needs no answer
@@ -66,6 +74,28 @@ impl PeerService for Peers {
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn follow_up(&self, request: Request<pb::FollowUpRequest>) -> Result<Response<pb::FollowUpResponse>, Status> {
+        let trace = TraceContext::of(request.metadata());
+        self.answer(request, |node, caller, wish| async move {
+            let answer = hits_service::hold(&node, &caller, wish, trace).await?;
+            Ok((&answer).into())
+        })
+        .await
+    }
+
+    async fn decisions(
+        &self,
+        request: Request<pb::DecisionsRequest>,
+    ) -> Result<Response<pb::DecisionsResponse>, Status> {
+        self.answer(request, |node, caller, wish| async move {
+            let decided = decisions::of(&node, &caller, follow_up::ids("follow_ups", &wish.follow_ups)?).await?;
+            Ok(pb::DecisionsResponse {
+                decided: decided.into_iter().map(operator::id).collect(),
+            })
+        })
+        .await
     }
 
     async fn exchange_receipts(
@@ -155,7 +185,7 @@ async fn hold(
     trace: Option<TraceContext>,
     mut requests: Streaming<pb::MatchRequest>,
     replies: mpsc::Sender<Result<pb::MatchResponse, Status>>,
-) -> Result<Option<Noticed>, NodeError> {
+) -> Result<Held, NodeError> {
     // before anything is read: what a caller may hold of this node is bounded from its first call on
     let _session = match node.session_with(&caller.id) {
         Ok(session) => session,
@@ -199,6 +229,29 @@ async fn hold(
     spine::run(node, decision, Hold { requests, replies }).await
 }
 
+/// Keeps the hits of which the asker is shown the kind alone, and shows it that.
+async fn show(
+    node: &Arc<Node>,
+    partly: Vec<FollowUp>,
+    replies: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
+) -> Result<(), NodeError> {
+    let shown = partly.iter().map(|row| PartlyVisible {
+        id: row.id,
+        kind: row.kind,
+    });
+    let shown: Vec<PartlyVisible> = shown.collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let store = Arc::clone(&node.store);
+    blocking(move || store.follow_ups().put(&partly)).await??;
+    for hits in shown.chunks(MOST_PARTLY) {
+        let message = Ok(Reply::Partly(hits.to_vec()).into());
+        let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(message)).await;
+    }
+    Ok(())
+}
+
 /// Keeps the order that a peer asks under, so that an auditor here can see later why the query was allowed.
 async fn keep_order(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
     let Some(order) = permit.terms().opening.order.clone() else {
@@ -213,7 +266,7 @@ async fn keep_order(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, B
 }
 
 /// A call that never came to say what it wants.
-fn unopened(node: &Node, caller: &Certificate, error: NodeError) -> Box<Denial> {
+pub(crate) fn unopened(node: &Node, caller: &Certificate, error: NodeError) -> Box<Denial> {
     let mut entry = policy::blank_entry(Operation::Combination, Side::Holder, now(), Uuid::now_v7());
     entry.asker = Some(caller.id.clone());
     entry.holder = Some(node.config.id.clone());

@@ -2,19 +2,21 @@
 
 mod ask;
 pub(crate) mod cover;
+mod follow_up;
 mod hold;
 
 pub(crate) use ask::authorise_ask;
+pub(crate) use follow_up::{FollowUpTerms, ask_follow_up, decide_by, grant_of, hold_follow_up, tells};
 pub(crate) use hold::authorise_hold;
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use overlap_agreement::{Grant, OrderRule, Signed};
+use overlap_agreement::{Agreement, Grant, OrderRule, Signed};
 use overlap_audit::{Digest, Entry, InputSalt, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
-use overlap_records::Kind;
+use overlap_records::{Kind, Visibility};
 use overlap_store::{Classes, Dataset, DocumentKind, Quota, Selection, Store};
 use uuid::Uuid;
 
@@ -31,14 +33,26 @@ use crate::{
 };
 use cover::{Ask, Drawing, check_dataset, check_own, check_size, check_standing, choose, cite, join, mode_of, quotas};
 
-/// Leave to run one match: whatever code runs it has been through here.
-pub(crate) struct Permit {
+/// Leave to run one query: whatever code runs it has been through here.
+pub(crate) struct Permit<T = Terms> {
     entry: Entry,
     quotas: Vec<Quota>,
-    terms: Terms,
+    terms: T,
 }
 
-/// What was permitted.
+/// What was permitted, of any kind of query.
+pub(crate) trait Permitted: Send + Sync + 'static {
+    /// The other side.
+    fn peer(&self) -> &Peer;
+
+    /// When the permission ends by itself.
+    fn until(&self) -> Timestamp;
+
+    /// Judges a query that runs anew, after something changed that it was permitted by.
+    fn check_again(&self, node: &Node, entry: &Entry, now: Timestamp) -> Result<(), NodeError>;
+}
+
+/// What was permitted of a match.
 pub(crate) struct Terms {
     pub(crate) agreement: Arc<Held>,
     pub(crate) grant: Grant,
@@ -100,7 +114,9 @@ impl Permit {
             }
         }
     }
+}
 
+impl<T> Permit<T> {
     /// Takes the permission back before it was used.
     pub(crate) fn deny(self, error: NodeError) -> Box<Denial> {
         Box::new(Denial {
@@ -117,7 +133,7 @@ impl Permit {
         &self.quotas
     }
 
-    pub(crate) fn terms(&self) -> &Terms {
+    pub(crate) fn terms(&self) -> &T {
         &self.terms
     }
 }
@@ -175,6 +191,7 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
     Entry {
         id: Uuid::now_v7(),
         transaction,
+        about: None,
         trace: None,
         parent_span: None,
         started: now,
@@ -218,17 +235,28 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
 fn check_rules(
     node: &Node,
     rules: &Rules,
-    peer: &Peer,
-    country: &str,
-    open: &peer::Open,
+    action: &str,
+    peer: (&Peer, &str),
+    dataset: &str,
+    query: &Query,
     now: Timestamp,
 ) -> Result<(), NodeError> {
+    let (peer, country) = peer;
     let asker = Asker {
         id: &peer.id,
         name: &peer.name,
         country,
     };
-    let query = Query {
+    let verdict = rules.peer(&asker, action, node.dataset_resource(dataset), query, now)?;
+    match verdict.is_allowed {
+        true => Ok(()),
+        false => Err(self::rules::refusal(&verdict)),
+    }
+}
+
+/// What the policy can know of a match.
+fn query_of(peer: &Peer, open: &peer::Open, is_approved: bool) -> Query {
+    Query {
         peer: peer.name.clone(),
         purpose: open.purpose.clone(),
         case_reference: open.case_reference.clone(),
@@ -237,54 +265,71 @@ fn check_rules(
         roles: words(&open.roles),
         set_size: open.set_size,
         has_order: open.order.is_some(),
+        is_approved,
         on_behalf_of: open.on_behalf_of.clone(),
-    };
-    let verdict = rules.peer(&asker, node.dataset_resource(&open.dataset), &query, now)?;
-    match verdict.is_allowed {
-        true => Ok(()),
-        false => Err(self::rules::refusal(&verdict)),
     }
 }
 
-/// Judges a query that runs anew, after something changed that it was permitted by.
-pub(crate) fn check_again(node: &Node, entry: &Entry, terms: &Terms, now: Timestamp) -> Result<(), NodeError> {
-    let open = &terms.opening;
-    // as it is known now, not as it was when the query began
-    let known = node.agreements.get(&open.agreement_hash);
-    check_standing(node, known.as_ref().unwrap_or(&terms.agreement), now)?;
-    if let Some(order) = open.order.as_deref() {
-        node.orders.check_standing(order, now)?;
+/// The country of a peer, as an agreement has it.
+fn country_of<'a>(agreement: &'a Agreement, peer: &Peer) -> &'a str {
+    let party = agreement.party(&peer.id);
+    party.map(|party| party.country.as_str()).unwrap_or_default()
+}
+
+/// A user of this node, as the configuration has that user now.
+fn user_of(node: &Node, entry: &Entry) -> Result<User, NodeError> {
+    let id = entry.person.clone().unwrap_or_default();
+    let roles = node
+        .config
+        .users
+        .get(&id)
+        .ok_or(NodeError::Broken("a query of no user"))?;
+    Ok(User {
+        roles: roles.clone(),
+        certificate: entry.caller_certificate.unwrap_or(node.config.key),
+        id,
+    })
+}
+
+impl Permitted for Terms {
+    fn peer(&self) -> &Peer {
+        &self.peer
     }
-    match entry.side {
-        Side::Asker => {
-            let Some(roles) = node.config.users.get(&open.person) else {
-                return Err(NodeError::Broken("a query of no user"));
-            };
-            let user = User {
-                id: open.person.clone(),
-                roles: roles.clone(),
-                certificate: entry.caller_certificate.unwrap_or(node.config.key),
-            };
-            let query = Query {
-                peer: terms.peer.name.clone(),
-                purpose: open.purpose.clone(),
-                case_reference: open.case_reference.clone(),
-                mode: open.mode.to_string(),
-                kinds: words(&open.kinds),
-                roles: words(&open.roles),
-                set_size: open.set_size,
-                has_order: open.order.is_some(),
-                on_behalf_of: open.on_behalf_of.clone(),
-            };
-            let dataset = entry.dataset.as_deref().unwrap_or_default();
-            let resource = node.dataset_resource(dataset);
-            let rules = node.rules.load();
-            rules.permit(&user, "ask", resource, Some(&query), now).map(drop)
+
+    fn until(&self) -> Timestamp {
+        let until = self.agreement.agreement().valid_until;
+        let order = self.opening.order.as_ref().map(|order| order.document().valid_until);
+        order.map_or(until, |order| order.min(until))
+    }
+
+    fn check_again(&self, node: &Node, entry: &Entry, now: Timestamp) -> Result<(), NodeError> {
+        let open = &self.opening;
+        // as it is known now, not as it was when the query began
+        let known = node.agreements.get(&open.agreement_hash);
+        check_standing(node, known.as_ref().unwrap_or(&self.agreement), now)?;
+        if let Some(order) = open.order.as_deref() {
+            node.orders.check_standing(order, now)?;
         }
-        _ => {
-            let party = terms.agreement.agreement().party(&terms.peer.id);
-            let country = party.map(|party| party.country.as_str()).unwrap_or_default();
-            check_rules(node, &node.rules.load(), &terms.peer, country, open, now)
+        let rules = node.rules.load();
+        let query = query_of(&self.peer, open, entry.approver.is_some());
+        match entry.side {
+            Side::Asker => {
+                let resource = node.dataset_resource(entry.dataset.as_deref().unwrap_or_default());
+                let user = user_of(node, entry)?;
+                rules.permit(&user, "ask", resource, Some(&query), now).map(drop)
+            }
+            _ => {
+                let country = country_of(self.agreement.agreement(), &self.peer);
+                check_rules(
+                    node,
+                    &rules,
+                    "answer",
+                    (&self.peer, country),
+                    &open.dataset,
+                    &query,
+                    now,
+                )
+            }
         }
     }
 }
@@ -297,8 +342,8 @@ fn order_rule(config: &Config, grant: &Grant, own_dataset: &str) -> OrderRule {
     }
 }
 
-fn words<T: ToString>(values: &[T]) -> Vec<String> {
-    values.iter().map(ToString::to_string).collect()
+fn words<'a, T: ToString + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<String> {
+    values.into_iter().map(ToString::to_string).collect()
 }
 
 /// What takes part: in mode `count` a person has one item, not several.

@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use overlap_agreement::Ending;
 use overlap_audit::{Digest, Entry, Operation, Outcome, SHREDDING, Side};
 use overlap_proto::fault::Reason;
-use overlap_store::{AlarmKind, Dataset, DatasetInfo, FoundRecord, StoreError};
+use overlap_store::{AlarmKind, Dataset, DatasetInfo, FollowUp, FoundRecord, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -192,10 +192,18 @@ impl Gone {
     }
 
     pub(crate) fn is(&self, found: &FoundRecord) -> bool {
-        found.found.as_second() < self.since
-            || found.expires.is_some_and(|expires| expires < self.today)
-            || !self.held.contains(&found.dataset)
-            || self.ended.contains(&found.agreement)
+        self.has(found.found, found.expires, &found.dataset, &found.agreement)
+    }
+
+    pub(crate) fn is_row(&self, row: &FollowUp) -> bool {
+        self.has(row.made, row.expires, &row.dataset, &row.agreement)
+    }
+
+    fn has(&self, found: Timestamp, expires: Option<Date>, dataset: &str, agreement: &Digest) -> bool {
+        found.as_second() < self.since
+            || expires.is_some_and(|expires| expires < self.today)
+            || !self.held.contains(dataset)
+            || self.ended.contains(agreement)
     }
 }
 
@@ -255,6 +263,40 @@ pub(crate) async fn follow(node: &Arc<Node>, dataset: &str) {
     }
 }
 
+/// Which kept hits go now.
+struct Going {
+    only: Option<String>,
+    gone: Gone,
+    /// References that no record has any more, by dataset.
+    absent: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Going {
+    fn takes(&self, found: &FoundRecord) -> bool {
+        self.is_meant(&found.dataset) && (self.gone.is(found) || self.is_absent(&found.dataset, &found.reference))
+    }
+
+    /// A follow-up goes with the last of its records.
+    fn takes_row(&self, row: &FollowUp) -> bool {
+        let is_bare = !row.records.is_empty()
+            && row
+                .records
+                .iter()
+                .all(|record| self.is_absent(&row.dataset, &record.reference));
+        self.is_meant(&row.dataset) && (self.gone.is_row(row) || is_bare)
+    }
+
+    fn is_meant(&self, dataset: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == dataset)
+    }
+
+    fn is_absent(&self, dataset: &str, reference: &str) -> bool {
+        self.absent
+            .get(dataset)
+            .is_some_and(|absent| absent.contains(reference))
+    }
+}
+
 async fn hits(
     node: &Arc<Node>,
     only: Option<&str>,
@@ -265,16 +307,27 @@ async fn hits(
     let looking = blocking(move || {
         let mut any = false;
         let mut held: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let is_meant = |found: &FoundRecord| only.as_ref().is_none_or(|only| *only == found.dataset);
         for row in store.hits().iter()? {
-            let found = row?;
-            if !is_meant(&found) {
+            let (_, found) = row?;
+            if only.as_ref().is_some_and(|only| *only != found.dataset) {
                 continue;
             }
             if gone.is(&found) {
                 any = true;
             } else {
                 held.entry(found.dataset).or_default().insert(found.reference);
+            }
+        }
+        for row in store.follow_ups().iter()? {
+            let row = row?;
+            if only.as_ref().is_some_and(|only| *only != row.dataset) {
+                continue;
+            }
+            if gone.is_row(&row) {
+                any = true;
+            } else {
+                let references = row.records.into_iter().map(|record| record.reference);
+                held.entry(row.dataset).or_default().extend(references);
             }
         }
         // records that an import, or a purge, has left out
@@ -285,14 +338,9 @@ async fn hits(
             }
         }
         any |= absent.values().any(|references| !references.is_empty());
-        let is_gone = move |found: &FoundRecord| {
-            let is_absent = |absent: &BTreeSet<String>| absent.contains(&found.reference);
-            let is_meant = only.as_ref().is_none_or(|only| *only == found.dataset);
-            is_meant && (gone.is(found) || absent.get(&found.dataset).is_some_and(is_absent))
-        };
-        Ok::<_, StoreError>(any.then_some(is_gone))
+        Ok::<_, StoreError>(any.then_some(Going { only, gone, absent }))
     });
-    let Some(is_gone) = looking.await?? else {
+    let Some(going) = looking.await?? else {
         return Ok(0);
     };
     let mut entry = entry(node, "");
@@ -300,7 +348,11 @@ async fn hits(
     entry.reason = Some("kept hits whose record, dataset or retention has ended".to_owned());
     let store = Arc::clone(&node.store);
     spine::logged(node, entry, async move {
-        let erased = blocking(move || store.hits().erase(is_gone)).await??;
+        let erased = blocking(move || {
+            let erased = store.hits().erase(|found| going.takes(found))?;
+            Ok::<_, StoreError>(erased + store.follow_ups().erase(|row| going.takes_row(row))?)
+        })
+        .await??;
         Ok((Outcome::Done, counted(erased), erased))
     })
     .await

@@ -52,6 +52,8 @@ pub(crate) struct Query {
     pub(crate) roles: Vec<String>,
     pub(crate) set_size: u64,
     pub(crate) has_order: bool,
+    /// Whether another user of this node has approved it.
+    pub(crate) is_approved: bool,
     pub(crate) on_behalf_of: Option<String>,
 }
 
@@ -213,6 +215,7 @@ impl Rules {
     pub(crate) fn peer(
         &self,
         asker: &Asker<'_>,
+        action: &str,
         resource: Resource<'_>,
         query: &Query,
         now: Timestamp,
@@ -225,7 +228,7 @@ impl Rules {
         self.decide(
             ("Agency", asker.id),
             vec![principal],
-            "answer",
+            action,
             resource,
             Some(query),
             now,
@@ -355,6 +358,7 @@ fn context(query: Option<&Query>, now: Timestamp) -> Value {
         fields.insert("roles".to_owned(), json!(query.roles));
         fields.insert("set_size".to_owned(), json!(query.set_size));
         fields.insert("has_order".to_owned(), json!(query.has_order));
+        fields.insert("is_approved".to_owned(), json!(query.is_approved));
         fields.insert(
             "on_behalf_of".to_owned(),
             json!(query.on_behalf_of.as_deref().unwrap_or_default()),

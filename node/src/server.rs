@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     alarm,
     config::{Config, ConfigError},
-    correspond,
+    correspond, decisions,
     error::NodeError,
     ldv,
     listen::Listening,
@@ -146,10 +146,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     background.spawn(retention::at_ends(Arc::clone(&node)));
     background.spawn(retention::check_log(Arc::clone(&node)));
     background.spawn(ldv::run(Arc::clone(&node)));
+    background.spawn(decisions::remind(Arc::clone(&node)));
     background.spawn(tell_health(Arc::clone(&node), health));
     for peer in &config.peers {
         background.spawn(correspond::run(Arc::clone(&node), peer.clone()));
         background.spawn(settle::run(Arc::clone(&node), peer.clone()));
+        background.spawn(decisions::run(Arc::clone(&node), peer.clone()));
     }
     ready(config, addresses);
     tracing::info!(peer = %addresses.peer, operator = %addresses.operator, "listening");

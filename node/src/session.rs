@@ -1,11 +1,13 @@
 //! Sessions: the protocols' machines, driven over streams of checked messages.
 
 mod asker;
+mod follow_up;
 mod holder;
 pub(crate) mod labels;
 
 pub(crate) use asker::{Ask, Progress};
-pub(crate) use holder::Hold;
+pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, own_record, told};
+pub(crate) use holder::{Held, Hold};
 
 use std::{io, time::Duration};
 

@@ -185,15 +185,8 @@ async fn tell(
     held: &Arc<Held>,
 ) -> Result<(), NodeError> {
     let agreement = held.agreement();
-    if agreement
-        .party(&peer.id)
-        .is_some_and(|party| party.key != certificate.key)
-    {
-        let message = format!(
-            "agreement {} pins another key for {} than its certificate carries",
-            agreement.id, peer.name
-        );
-        return Err(NodeError::refused(Reason::AgreementDenied, message));
+    if let Some(party) = agreement.party(&peer.id) {
+        dial::check_key(certificate, peer, &party.key, &agreement.id)?;
     }
     let answer = send(node, peer, client, &held.settle()).await?;
     let Some(theirs) = answer.agreement.filter(|theirs| theirs.hash() == held.hash()) else {

@@ -24,13 +24,13 @@ use crate::{
     error::NodeError,
     fault,
     node::{Node, now},
-    policy::{self, Denial, Permit, Terms},
+    policy::{Denial, Permit, Permitted, Terms},
     pool::blocking,
 };
 
 /// A query whose entry is on disk.
-pub(crate) struct Opened {
-    permit: Permit,
+pub(crate) struct Opened<T = Terms> {
+    permit: Permit<T>,
 }
 
 /// How a session ended, for the log.
@@ -51,6 +51,8 @@ pub(crate) struct Finding {
 
 /// What runs between the opening and the end of an entry.
 pub(crate) trait Session: Send + 'static {
+    /// What was permitted.
+    type Terms: Permitted;
     /// What the session yields; leaves after the log is closed.
     type Output: Send;
 
@@ -58,13 +60,13 @@ pub(crate) trait Session: Send + 'static {
     fn run(
         self,
         node: &Arc<Node>,
-        opened: &Opened,
+        opened: &Opened<Self::Terms>,
         finding: &mut Finding,
     ) -> impl Future<Output = Result<(Outcome, Self::Output), NodeError>> + Send;
 }
 
-impl Opened {
-    pub(crate) fn terms(&self) -> &Terms {
+impl<T> Opened<T> {
+    pub(crate) fn terms(&self) -> &T {
         self.permit.terms()
     }
 
@@ -76,7 +78,7 @@ impl Opened {
 /// Runs one query to its end. Call it from a task of [`Node::queries`], so that a caller that hangs up cannot cut it.
 pub(crate) async fn run<S: Session>(
     node: &Arc<Node>,
-    decision: Result<Permit, Box<Denial>>,
+    decision: Result<Permit<S::Terms>, Box<Denial>>,
     session: S,
 ) -> Result<S::Output, NodeError> {
     let opened = match decision {
@@ -99,15 +101,23 @@ pub(crate) async fn run<S: Session>(
             error = forbidden(node, &opened) => Err(error),
             ended = running => ended.flatten(),
         };
+        let supplied = finding
+            .supplied
+            .as_ref()
+            .map_or(0, |supplied| supplied.load(Ordering::Relaxed));
         let (outcome, detail) = match &ended {
             Ok((outcome, _)) => (*outcome, finding.remark.take()),
+            // what was cut after something was handed over was not refused
+            Err(error) if error.outcome() == Outcome::Denied && supplied > 0 => {
+                (Outcome::Error, Some(error.to_string()))
+            }
             Err(error) => (error.outcome(), Some(error.to_string())),
         };
         fault::point(side, "ended");
         let owed_by = owed_by(opened.entry(), finding.sent);
         close(node, opened.entry().id, outcome, finding, detail, owed_by).await?;
         fault::point(side, "closed");
-        if let Ok(correspondence) = node.correspondence(&opened.terms().peer.id) {
+        if let Ok(correspondence) = node.correspondence(&opened.terms().peer().id) {
             correspondence.poke.notify_one();
         }
         match &ended {
@@ -121,16 +131,13 @@ pub(crate) async fn run<S: Session>(
 }
 
 /// Waits until a query may go on no more: its time is over, its agreement or order has ended, or the policy has changed against it.
-async fn forbidden(node: &Arc<Node>, opened: &Opened) -> NodeError {
+async fn forbidden<T: Permitted>(node: &Arc<Node>, opened: &Opened<T>) -> NodeError {
     let limit = node.config.limits.session;
     let overtime = Instant::now() + limit;
     let mut changed = node.agreements.changed.subscribe();
-    let terms = opened.terms();
-    let order = terms.opening.order.as_ref().map(|order| order.document().valid_until);
-    let until = terms.agreement.agreement().valid_until;
-    let until = order.map_or(until, |order| order.min(until));
+    let (terms, until) = (opened.terms(), opened.terms().until());
     loop {
-        if let Err(error) = policy::check_again(node, opened.entry(), terms, now()) {
+        if let Err(error) = terms.check_again(node, opened.entry(), now()) {
             return error;
         }
         // the clock may be set meanwhile: looked at again every minute
@@ -240,7 +247,7 @@ pub(crate) async fn record(
     recorded.map_err(|error| failed(node, error))
 }
 
-async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
+async fn open<T: Permitted>(node: &Arc<Node>, permit: Permit<T>) -> Result<Opened<T>, NodeError> {
     let opened = node.store.log().open_entry(permit.entry(), permit.quotas()).await;
     if opened.is_err() && permit.entry().side == Side::Asker {
         let (store, id) = (Arc::clone(&node.store), permit.entry().id);
@@ -266,6 +273,8 @@ async fn open(node: &Arc<Node>, permit: Permit) -> Result<Opened, NodeError> {
                 "queries_per_hour" => {
                     format!("the agreement allows {limit} queries an hour: {used} were asked in this one")
                 }
+                "follow_ups" => format!("the match asked about {limit} items: {used} hits of it were followed up"),
+                "approval_uses" => "the approval was used before: each query needs its own".to_owned(),
                 _ => format!("the order may be used {limit} times at one holder: {used} uses are counted"),
             };
             let denial = Denial {

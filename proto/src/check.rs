@@ -86,6 +86,11 @@ fn words(text: String, max: usize) -> Option<String> {
     (fits && text.chars().all(is_visible)).then_some(text)
 }
 
+/// Text of several lines, fit to be shown.
+pub(crate) fn is_text(text: &str, most: usize) -> bool {
+    text.len() <= most && text.chars().all(|c| is_visible(c) || c == '\n')
+}
+
 pub(crate) fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
     Ok(Digest(
         bytes

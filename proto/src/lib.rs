@@ -8,6 +8,7 @@
 pub mod agreement;
 mod check;
 pub mod fault;
+pub mod follow_up;
 pub mod log;
 pub mod operator;
 pub mod peer;

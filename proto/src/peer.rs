@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     CHUNK, WireError, agreement, check,
+    follow_up::{self, PartlyVisible},
     pb::peer::{self as pb, match_request, match_response},
 };
 
@@ -86,6 +87,8 @@ pub enum Response {
     Reply(dh::Reply),
     /// How many items of its own set the holder has done, while it has nothing to send.
     Working(u64),
+    /// Hits of which the asker is shown the kind alone.
+    Partly(Vec<PartlyVisible>),
     /// The last.
     Complete,
 }
@@ -158,6 +161,7 @@ impl TryFrom<pb::MatchResponse> for Response {
             match_response::Message::Tokens(tokens) => Self::Reply(self::tokens(&tokens)?),
             match_response::Message::Mirror(mirror) => Self::Mirror(elements("mirror.elements", &mirror.elements)?),
             match_response::Message::Working(working) => Self::Working(set_size("working.done", working.done)?),
+            match_response::Message::Partly(hits) => Self::Partly(follow_up::partly(&hits)?),
             match_response::Message::Complete(_) => Self::Complete,
         })
     }
@@ -269,6 +273,7 @@ impl From<Response> for pb::MatchResponse {
                 })
             }
             Response::Working(done) => match_response::Message::Working(pb::MatchWorking { done }),
+            Response::Partly(hits) => match_response::Message::Partly(follow_up::partly_message(&hits)),
             Response::Complete => match_response::Message::Complete(pb::MatchComplete {}),
         };
         Self { message: Some(message) }

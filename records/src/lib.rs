@@ -36,6 +36,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod date;
+mod disclosed;
 mod explain;
 mod identifier;
 mod import;
@@ -51,6 +52,7 @@ mod rejection;
 mod summary;
 
 pub use date::{DateOrder, parse_date};
+pub use disclosed::{Disclosed, MAX_ATTACHMENT};
 pub use explain::{Explanation, Step, explain};
 pub use identifier::{Hints, Identifier, MAX_CANONICAL, MAX_RAW, MatchKey};
 pub use import::{

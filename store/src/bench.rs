@@ -170,6 +170,7 @@ fn query(number: u64) -> (Entry, Closing) {
     let entry = Entry {
         id: Uuid::now_v7(),
         transaction: Uuid::now_v7(),
+        about: None,
         trace: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
         parent_span: None,
         started: now,

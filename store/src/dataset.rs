@@ -3,6 +3,7 @@
 mod classes;
 mod codec;
 mod dense;
+mod holding;
 mod rows;
 
 use std::{
@@ -33,6 +34,7 @@ use crate::{
 pub use classes::Classes;
 pub(crate) use classes::{Class, class};
 pub(crate) use codec::{decode_dates, decode_record, encode_record};
+pub use holding::Holding;
 pub use rows::Element;
 pub(crate) use rows::{Group, value};
 
@@ -470,7 +472,15 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
     // also the last level, which is otherwise left as it is
     whole.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
     // what holds keys, or values that were erased one by one
-    for cf in [Cf::Datasets, Cf::Hits, Cf::LogKeys, Cf::LogInputs, Cf::LogIndex] {
+    for cf in [
+        Cf::Datasets,
+        Cf::Hits,
+        Cf::FollowUps,
+        Cf::Documents,
+        Cf::LogKeys,
+        Cf::LogInputs,
+        Cf::LogIndex,
+    ] {
         inner
             .db
             .compact_range_cf_opt(inner.cf(cf)?, None::<&[u8]>, None::<&[u8]>, &whole);

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_records::{Kind, Role};
-use rocksdb::{IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    Inner, StoreError, dataset,
-    keys::{self, Cf, TAG},
-    synced,
+    Inner, StoreError,
+    kept::Kept,
+    keys::{Cf, TAG},
 };
 
 /// One own record that a match found at a peer: a hit on a numbered identifier, or a candidate.
@@ -52,20 +51,16 @@ pub struct FoundRecord {
     pub expires: Option<Date>,
 }
 
+/// Names a kept hit within one store; says nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct HitId(pub [u8; TAG]);
+
 /// The hits of a store.
-pub struct Hits {
-    inner: Arc<Inner>,
-}
-
-/// A key, and what is kept there.
-type Row = (Box<[u8]>, FoundRecord);
-
-/// Rows written or removed together.
-const TOGETHER: usize = 4096;
+pub struct Hits(Kept<FoundRecord>);
 
 impl Hits {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+        Self(Kept::new(inner, Cf::Hits))
     }
 
     /// Keeps what a query found. Found again, it takes the place of what was kept: the same own record by the same identifier at the same
@@ -74,22 +69,30 @@ impl Hits {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Encode`].
     pub(crate) fn keep<'a>(&self, found: impl Iterator<Item = &'a FoundRecord>) -> Result<(), StoreError> {
-        let cf = self.inner.cf(Cf::Hits)?;
-        let mut writes = WriteBatch::default();
-        for one in found {
-            let key = self.key(one);
-            let plain = Zeroizing::new(serde_json::to_vec(one)?);
-            writes.put_cf(cf, key, self.inner.keys.hits().seal(Cf::Hits, &key, &plain)?);
-        }
-        Ok(self.inner.db.write_opt(writes, &synced())?)
+        self.0.put(found.map(|one| (self.key(one), one)))
     }
 
-    /// All that are kept, in an order that says nothing.
+    /// All that are kept with their ids, in an order that says nothing.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
-    pub fn iter(&self) -> Result<impl Iterator<Item = Result<FoundRecord, StoreError>> + '_, StoreError> {
-        Ok(self.rows()?.map(|row| row.map(|(_, found)| found)))
+    pub fn iter(&self) -> Result<impl Iterator<Item = Result<(HitId, FoundRecord), StoreError>> + '_, StoreError> {
+        Ok(self.0.rows()?.map(|row| {
+            let (key, found) = row?;
+            let id = key
+                .as_ref()
+                .try_into()
+                .map_err(|_| StoreError::Damaged("a hit's key has another length"))?;
+            Ok((HitId(id), found))
+        }))
+    }
+
+    /// The one with this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn get(&self, id: HitId) -> Result<Option<FoundRecord>, StoreError> {
+        self.0.get(id.0)
     }
 
     /// Erases those that `gone` picks, and takes them off the disk. Returns how many.
@@ -97,32 +100,7 @@ impl Hits {
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn erase(&self, gone: impl Fn(&FoundRecord) -> bool) -> Result<u64, StoreError> {
-        let cf = self.inner.cf(Cf::Hits)?;
-        let writing = self.inner.write_lock();
-        let mut erased = 0;
-        let mut rows = self.rows()?;
-        loop {
-            let mut writes = WriteBatch::default();
-            let mut seen = 0;
-            for row in rows.by_ref().take(TOGETHER) {
-                let (key, found) = row?;
-                seen += 1;
-                if gone(&found) {
-                    writes.delete_cf(cf, key);
-                    erased += 1;
-                }
-            }
-            if seen == 0 {
-                break;
-            }
-            if !writes.is_empty() {
-                writes.put_cf(self.inner.cf(Cf::Meta)?, keys::META_SCRUB, []);
-                self.inner.db.write_opt(writes, &synced())?;
-            }
-        }
-        drop(rows);
-        dataset::scrub(&self.inner, &writing)?;
-        Ok(erased)
+        self.0.erase(gone)
     }
 
     fn key(&self, found: &FoundRecord) -> [u8; TAG] {
@@ -138,17 +116,7 @@ impl Hits {
         ];
         // no part holds a control character
         let joined = Zeroizing::new(parts.join("\n"));
-        self.inner.keys.tag(b"hit", joined.as_bytes())
-    }
-
-    fn rows(&self) -> Result<impl Iterator<Item = Result<Row, StoreError>> + '_, StoreError> {
-        let rows = self.inner.db.iterator_cf(self.inner.cf(Cf::Hits)?, IteratorMode::Start);
-        Ok(rows.map(|row| {
-            let (key, sealed) = row?;
-            let plain = self.inner.keys.hits().open(Cf::Hits, &key, &sealed)?;
-            let found = serde_json::from_slice(&plain).map_err(|_| StoreError::Damaged("a hit cannot be read"))?;
-            Ok((key, found))
-        }))
+        self.0.tag(b"hit", joined.as_bytes())
     }
 }
 

@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 4;
+pub(crate) const SCHEMA_VERSION: u32 = 5;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -63,12 +63,14 @@ pub(crate) enum Cf {
     Quota,
     /// Tag of (agreement, peer, dataset, kind, identifier, reference) -> sealed hit of a query.
     Hits,
+    /// Tag of (side, id) -> sealed follow-up of a hit.
+    FollowUps,
     /// [`document`] -> sealed agreement or order, with what was stated about it.
     Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -88,6 +90,7 @@ impl Cf {
         Self::LogOutbox,
         Self::Quota,
         Self::Hits,
+        Self::FollowUps,
         Self::Documents,
     ];
 
@@ -112,6 +115,7 @@ impl Cf {
             Self::LogOutbox => "log-outbox",
             Self::Quota => "quota",
             Self::Hits => "hits",
+            Self::FollowUps => "follow-ups",
             Self::Documents => "documents",
         }
     }

@@ -1,4 +1,4 @@
-//! What a node keeps, in RocksDB: datasets, the log, agreements and orders.
+//! What a node keeps, in RocksDB: datasets, the log, what was found, agreements and orders.
 //!
 //! Values that say something are sealed with AES-256-GCM, and keys that would are HMACs; ids, indexes and marks stay plain. The API is synchronous: call it from a blocking thread. Appends
 //! to the log alone are awaited; the first of a day syncs a key before it waits.
@@ -10,17 +10,20 @@ pub mod bench;
 mod dataset;
 mod documents;
 mod error;
+mod follow_ups;
 mod hits;
 mod import;
+mod kept;
 mod keys;
 mod log;
 mod seal;
 mod sorter;
 
-pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, KeyInfo, Place, Selection};
+pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, Place, Selection};
 pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
-pub use hits::{FoundRecord, Hits};
+pub use follow_ups::{Decision, FollowUp, FollowUps, OwnRecord};
+pub use hits::{FoundRecord, HitId, Hits};
 pub use import::{Import, Prepared};
 pub use log::{Alarm, AlarmKind, Fault, Log, LogPlace, LogSettings, PeerLog, Quota, Search, Waiting};
 pub use seal::{BadKey, DataKey};
@@ -53,6 +56,7 @@ pub struct Store {
     datasets: Mutex<BTreeMap<String, Arc<Version>>>,
     log: Log,
     hits: Hits,
+    follow_ups: FollowUps,
     documents: Documents,
 }
 
@@ -85,12 +89,14 @@ impl Store {
         let datasets = dataset::load(&inner)?;
         let log = Log::open(Arc::clone(&inner), log)?;
         let hits = Hits::new(Arc::clone(&inner));
+        let follow_ups = FollowUps::new(Arc::clone(&inner));
         let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
             datasets: Mutex::new(datasets),
             log,
             hits,
+            follow_ups,
             documents,
         })
     }
@@ -103,6 +109,11 @@ impl Store {
     /// What matches found.
     pub fn hits(&self) -> &Hits {
         &self.hits
+    }
+
+    /// Hits that are followed up.
+    pub fn follow_ups(&self) -> &FollowUps {
+        &self.follow_ups
     }
 
     /// Agreements and orders.

@@ -351,7 +351,7 @@ fn hits_are_kept_and_erased() {
         .keep_hits(&[found("d", TODAY.yesterday().ok()), elsewhere], TODAY)
         .unwrap();
     let listed = |store: &Store| -> BTreeSet<String> {
-        let rows = store.hits().iter().unwrap().map(Result::unwrap);
+        let rows = store.hits().iter().unwrap().map(|row| row.unwrap().1);
         rows.inspect(|found| assert!(found.reference != "c" || *found == again))
             .map(|found| found.reference)
             .collect()

@@ -1,7 +1,7 @@
 //! One query, as two logs tell it.
 
 use super::{FieldDifference, tells_of};
-use crate::{Closing, Digest, Logged, Outcome, Report, Side};
+use crate::{Closing, Digest, Logged, Operation, Outcome, Report, Side};
 
 /// What comes of it.
 pub(super) enum Judgement {
@@ -47,6 +47,7 @@ pub(super) fn story(logged: &Logged) -> Vec<(&'static str, Option<String>)> {
         ("agreement", entry.agreement.clone()),
         ("agreement_hash", digest(&entry.agreement_hash)),
         ("trace", entry.trace.clone()),
+        ("about", entry.about.map(|about| about.to_string())),
     ]
 }
 
@@ -101,7 +102,8 @@ fn pair(one: &Logged, other: &Logged) -> Judgement {
         })
         .collect();
     let of = |logged: &Logged, read: fn(&Closing) -> Option<u64>| logged.closing.as_ref().and_then(read);
-    let completed = matches!(outcome, Outcome::Hit | Outcome::NoHit);
+    let completed = matches!(outcome, Outcome::Hit | Outcome::NoHit)
+        || asker.entry.operation == Operation::Disclosure && matches!(outcome, Outcome::Done | Outcome::Pending);
     let handed = of(holder, |closing| closing.output_count);
     let counts = [
         (
@@ -136,7 +138,10 @@ fn pair(one: &Logged, other: &Logged) -> Judgement {
         return Judgement::Wrong("the logs differ".to_owned(), fields);
     }
     match (outcome, twin) {
-        (Outcome::Hit | Outcome::NoHit, Outcome::Done) | (Outcome::Denied, Outcome::Denied) => Judgement::Agreed,
+        // an asker that was told no count is done too
+        (Outcome::Hit | Outcome::NoHit | Outcome::Done, Outcome::Done)
+        | (Outcome::Denied, Outcome::Denied)
+        | (Outcome::Pending, Outcome::Pending) => Judgement::Agreed,
         (Outcome::Denied, Outcome::Done) => differ(),
         (Outcome::Admitted, _) | (_, Outcome::Admitted) => {
             Judgement::Unsure("it has no end yet in one of the logs".to_owned())

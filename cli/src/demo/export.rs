@@ -244,9 +244,9 @@ fn kmar(cells: &mut Cells<'_>) {
         |subject, chance| subject.plate.join(*chance.pick(&["-", " ", " - "])),
         BAD_PLATE,
     );
-    // nobody but the holder learns of a hit on class d: kept off shared subjects, so that the counts stay those of the truth
+    // the asker learns nothing of a hit on class d, and of class c the kind: kept off shared subjects, so that the counts are those of the truth
     let visibility = if cells.record.shared {
-        cells.chance.pick(&["a", "b", "c"])
+        cells.chance.pick(&["a", "b", "b"])
     } else {
         cells.chance.pick(&["a", "b", "c", "d"])
     };

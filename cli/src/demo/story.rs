@@ -9,10 +9,12 @@ use overlap_proto::pb::operator as pb;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::consent;
 use crate::{
     client::{self, Failure},
     dataset::{self, ImportShape, Source},
     fleet::{Agency, DATASET, Fleet, Grant, PURPOSE},
+    hits::FollowUpShape,
     log,
     matching::{self, MatchShape},
     output::{Output, grouped, table},
@@ -70,6 +72,8 @@ struct Shape {
     directory: Option<String>,
     imports: BTreeMap<String, ImportShape>,
     matches: Vec<MatchEntry>,
+    /// What became of two hits of the first match.
+    follow_ups: Vec<FollowUpShape>,
     /// The logs of the first asker and its holder, held against each other.
     audit: Reconciled,
 }
@@ -96,13 +100,14 @@ pub(super) async fn run(directory: &Path, kept: bool, output: &mut Output) -> Re
         .map_err(Failure::internal)?;
     let told = tell(&fleet, output).await;
     let stopped = fleet.stop().await.map_err(Failure::internal);
-    let (imports, matches, audit) = told?;
+    let (imports, matches, follow_ups, audit) = told?;
     stopped?;
     let directory = kept.then(|| directory.display().to_string());
     let shape = Shape {
         directory,
         imports,
         matches,
+        follow_ups,
         audit,
     };
     output.print(&shape, |out| match &shape.directory {
@@ -114,8 +119,13 @@ pub(super) async fn run(directory: &Path, kept: bool, output: &mut Output) -> Re
     })
 }
 
-/// Imports, matches, and what an auditor makes of the logs.
-type Told = (BTreeMap<String, ImportShape>, Vec<MatchEntry>, Reconciled);
+/// Imports, matches, follow-ups, and what an auditor makes of the logs.
+type Told = (
+    BTreeMap<String, ImportShape>,
+    Vec<MatchEntry>,
+    Vec<FollowUpShape>,
+    Reconciled,
+);
 
 async fn tell(fleet: &Fleet, output: &mut Output) -> Result<Told, Failure> {
     let mut nodes = table(["agency", "identity", "for peers", "for its own users"]);
@@ -199,7 +209,11 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<Told, Failure> {
         matches.push(entry);
     }
 
-    output.say("5. Both sides logged each query before anything was computed; the transaction id ties the two entries together.")?;
+    let follow_ups = match matches.first() {
+        Some(first) => consent::follow_up(fleet, &GRANTS[0], &first.result, output).await?,
+        None => Vec::new(),
+    };
+    output.say("6. Both sides logged each query before anything was computed; the transaction id ties the two entries together.")?;
     for entry in &matches {
         let mut shown = table(["field", "", ""]);
         shown.set_header([
@@ -214,13 +228,13 @@ async fn tell(fleet: &Fleet, output: &mut Output) -> Result<Told, Failure> {
         output.say(format!("{shown}\n"))?;
     }
     let audit = audit(fleet, output).await?;
-    Ok((imports, matches, audit))
+    Ok((imports, matches, follow_ups, audit))
 }
 
 /// An auditor takes two logs away and holds them against each other, without any node.
 async fn audit(fleet: &Fleet, output: &mut Output) -> Result<Reconciled, Failure> {
     output
-        .say("6. An auditor takes both logs away, checks them, and holds them against each other. No node is asked.")?;
+        .say("7. An auditor takes both logs away, checks them, and holds them against each other. No node is asked.")?;
     let mut files = Vec::new();
     for name in [GRANTS[0].asker, GRANTS[0].holder] {
         let agency = fleet.agency(name).map_err(Failure::internal)?;

@@ -203,10 +203,11 @@ fn json_line(out: &mut Out<'_>, value: &impl serde::Serialize) -> io::Result<()>
 }
 
 /// The columns of the table, by the names that `overlap log show` has for them.
-const COLUMNS: [&str; 35] = [
+const COLUMNS: [&str; 36] = [
     "index",
     "entry",
     "transaction",
+    "about",
     "started",
     "ended",
     "operation",

@@ -162,6 +162,7 @@ pub(crate) fn fields(logged: &Logged) -> Vec<(&'static str, String)> {
         ("index", Some(logged.index.to_string())),
         ("started", Some(format!("{:.3}", entry.started))),
         ("ended", closing.map(|closing| format!("{:.3}", closing.ended))),
+        ("about", entry.about.map(|about| about.to_string())),
         ("operation", Some(entry.operation.to_string())),
         ("side", Some(entry.side.to_string())),
         ("outcome", Some(logged.outcome().to_string())),

@@ -30,7 +30,7 @@ pub(crate) fn authorise_ask(
     entry.agreement = request.agreement.clone();
     entry.order = request.order.clone();
     entry.on_behalf_of = request.on_behalf_of.clone();
-    entry.roles = words(request.roles.as_deref().unwrap_or_default());
+    entry.roles = words(request.roles.iter().flatten());
     match ask(node, &rules, user, request, now, &mut entry) {
         Ok((terms, quotas)) => Ok(Permit { entry, quotas, terms }),
         Err(error) => Err(Box::new(Denial { entry, error })),
@@ -63,10 +63,11 @@ fn ask(
         purpose: request.purpose.clone(),
         case_reference: request.case_reference.clone(),
         mode: request.mode.to_string(),
-        kinds: words(request.kinds.as_deref().unwrap_or_default()),
+        kinds: words(request.kinds.iter().flatten()),
         roles: entry.roles.clone(),
         set_size: 0,
         has_order: request.order.is_some(),
+        is_approved: entry.approver.is_some(),
         on_behalf_of: request.on_behalf_of.clone(),
     };
     let resource = node.dataset_resource(&request.dataset);

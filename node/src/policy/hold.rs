@@ -100,7 +100,16 @@ fn hold(
     };
     let grant = ask.covering(agreement, &grants)?.clone();
     check_size(open.set_size, &grant)?;
-    check_rules(node, rules, peer, &party.country, open, now)?;
+    let query = query_of(peer, open, false);
+    check_rules(
+        node,
+        rules,
+        "answer",
+        (peer, &party.country),
+        &open.dataset,
+        &query,
+        now,
+    )?;
     let dataset = store.dataset(&open.dataset).ok_or_else(|| {
         NodeError::refused(
             Reason::NotFound,
@@ -108,6 +117,7 @@ fn hold(
         )
     })?;
     entry.dataset_version = Some(dataset.info().version);
+    entry.visibility = words(&grant.visibility);
     check_dataset(&dataset, &config.profile, now)?;
     let usage = Use {
         agreement,
@@ -138,7 +148,12 @@ fn hold(
         now,
     };
     let quotas = quotas(&drawing);
-    let classes = Classes::of(&open.roles.iter().copied().collect(), &grant.visibility);
+    let mut visibility = grant.visibility.clone();
+    if open.mode == peer::Mode::Hits {
+        // of these an asker is shown the kind alone: the mirrored pass finds them
+        visibility.remove(&Visibility::C);
+    }
+    let classes = Classes::of(&open.roles.iter().copied().collect(), &visibility);
     let terms = Terms {
         selection: selection(config, &open.kinds, open.mode).of_classes(classes),
         peer_key: party.key,

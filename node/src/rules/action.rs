@@ -1,11 +1,12 @@
 //! What the policy judges.
 
-/// What is judged: every action but `ask` and `answer` is of an own user, on a dataset or on the node.
+/// What is judged: every action but those of queries (`ask`, `follow_up`, `answer`, `disclose`) is of an own user, on a dataset or on the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     ImportDataset,
     EraseDataset,
     PurgeDataset,
+    DecideHit,
     ReadHits,
     ReadLog,
     ExportLog,
@@ -24,10 +25,11 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::ImportDataset,
         Self::EraseDataset,
         Self::PurgeDataset,
+        Self::DecideHit,
         Self::ReadHits,
         Self::ReadLog,
         Self::ExportLog,
@@ -50,6 +52,7 @@ impl Action {
             Self::ImportDataset => "import_dataset",
             Self::EraseDataset => "erase_dataset",
             Self::PurgeDataset => "purge_dataset",
+            Self::DecideHit => "decide_hit",
             Self::ReadHits => "read_hits",
             Self::ReadLog => "read_log",
             Self::ExportLog => "export_log",
@@ -73,6 +76,9 @@ impl Action {
     }
 
     pub(crate) fn is_on_dataset(self) -> bool {
-        matches!(self, Self::ImportDataset | Self::EraseDataset | Self::PurgeDataset)
+        matches!(
+            self,
+            Self::ImportDataset | Self::EraseDataset | Self::PurgeDataset | Self::DecideHit
+        )
     }
 }

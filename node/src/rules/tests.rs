@@ -18,6 +18,7 @@ fn query() -> Query {
         roles: vec!["suspect".into()],
         set_size: 5,
         has_order: false,
+        is_approved: false,
         on_behalf_of: None,
     }
 }
@@ -87,7 +88,7 @@ fn a_rule_that_forbids_is_named_with_its_advice() {
         country: "NL",
     };
     let night = "2026-11-26T23:00:00Z".parse().unwrap();
-    assert!(!rules.peer(&asker, CASES, &query(), night).unwrap().is_allowed);
+    assert!(!rules.peer(&asker, "answer", CASES, &query(), night).unwrap().is_allowed);
     assert_ne!(rules.hash, Rules::parse(DEFAULT, b"").unwrap().hash);
 }
 

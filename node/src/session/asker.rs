@@ -5,7 +5,6 @@ use std::sync::Arc;
 use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK, WireError,
-    fault::Reason,
     pb::peer as pb,
     peer::{self, Response},
 };
@@ -13,7 +12,7 @@ use overlap_psi::{
     PeerMisbehaved, Stored,
     dh::{Blinder, Label, Matched},
 };
-use overlap_store::StoreError;
+use overlap_store::{FollowUp, StoreError};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Streaming};
@@ -25,6 +24,7 @@ use crate::{
     fault,
     findings::{self, About, Findings},
     node::{Node, now},
+    policy::Terms,
     pool::blocking,
     spine::{Finding, Opened, Session},
     trace::TraceContext,
@@ -44,6 +44,8 @@ pub(crate) struct Answer {
     pub(crate) suppressed_below: Option<u64>,
     /// In mode `hits`.
     pub(crate) found: Option<(Findings, About)>,
+    /// In mode `hits`: hits of which the peer shows no more than their kind.
+    pub(crate) partly: Vec<FollowUp>,
     /// Size of the peer's set.
     pub(crate) peer_size: u64,
 }
@@ -60,6 +62,7 @@ pub(crate) enum Progress {
 const QUEUE: usize = 4;
 
 impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
+    type Terms = Terms;
     type Output = Answer;
 
     async fn run(
@@ -76,13 +79,8 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             certificate,
         } = dial::dial(&permitted.peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
         finding.callee_certificate = Some(certificate.thumbprint);
-        if certificate.key != permitted.peer_key {
-            let message = format!(
-                "agreement {} pins another key for {} than its certificate carries",
-                permitted.opening.agreement, permitted.peer.name
-            );
-            return Err(NodeError::refused(Reason::AgreementDenied, message));
-        }
+        let agreement = &permitted.opening.agreement;
+        dial::check_key(&certificate, &permitted.peer, &permitted.peer_key, agreement)?;
 
         let (requests, outgoing) = mpsc::channel(QUEUE);
         let open = peer::Open::clone(&permitted.opening);
@@ -139,12 +137,16 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         ));
 
         let open_size = permitted.opening.set_size;
-        let mut worked = None;
+        let (mut worked, mut partly) = (None, Vec::new());
         loop {
             let reply = match incoming.next().await {
                 Ok(Some(Response::Reply(reply))) => reply,
                 Ok(Some(Response::Working(done))) if worked < Some(done) && done <= peer_size + open_size => {
                     worked = Some(done);
+                    continue;
+                }
+                Ok(Some(Response::Partly(hits))) if (partly.len() + hits.len()) as u64 <= permitted.grant.mirror => {
+                    partly.extend(hits);
                     continue;
                 }
                 Ok(Some(Response::Complete)) => break,
@@ -192,6 +194,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                     count,
                     suppressed_below: is_small.then_some(least),
                     found: None,
+                    partly: Vec::new(),
                     peer_size,
                 };
                 return Ok((outcome, answer));
@@ -209,13 +212,18 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         // items of persons that make no candidate are nobody's to know
         let found = (findings.hits.len() + findings.candidates.len()) as u64;
         finding.output_count = Some(found);
+        if !partly.is_empty() {
+            finding.remark = Some(format!("of {} hits more the kind alone is shown", partly.len()));
+        }
+        let is_hit = found > 0 || !partly.is_empty();
         let answer = Answer {
             count: findings.hits.len() as u64,
             suppressed_below: None,
+            partly: partly.iter().map(|hit| findings::partly(opened, *hit, now())).collect(),
             found: Some((findings, About::of(opened, now()))),
             peer_size,
         };
-        Ok((if found > 0 { Outcome::Hit } else { Outcome::NoHit }, answer))
+        Ok((if is_hit { Outcome::Hit } else { Outcome::NoHit }, answer))
     }
 }
 

@@ -20,7 +20,8 @@ use overlap_psi::{
     dh::{self, Evaluator, First, Reply, Terms, Tokeniser},
     mirror::{Mirror, Watch},
 };
-use overlap_store::{Classes, Element, SealedSorter, Selection, StoreError};
+use overlap_records::Visibility;
+use overlap_store::{Classes, Element, FollowUp, SealedSorter, Selection, StoreError};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
@@ -31,7 +32,7 @@ use super::{labels::Handles, misuse_of, peer_fault, protocol_terms, send, send_b
 use crate::{
     error::NodeError,
     fault,
-    findings::{About, Noticed},
+    findings::{About, Noticed, partly_held, unasked},
     node::{Node, now},
     policy,
     pool::{Pool, blocking},
@@ -59,14 +60,10 @@ impl<S> Session for Hold<S>
 where
     S: Stream<Item = Result<pb::MatchRequest, Status>> + Send + Unpin + 'static,
 {
-    type Output = Option<Noticed>;
+    type Terms = policy::Terms;
+    type Output = Held;
 
-    async fn run(
-        self,
-        node: &Arc<Node>,
-        opened: &Opened,
-        finding: &mut Finding,
-    ) -> Result<(Outcome, Option<Noticed>), NodeError> {
+    async fn run(self, node: &Arc<Node>, opened: &Opened, finding: &mut Finding) -> Result<(Outcome, Held), NodeError> {
         let permitted = opened.terms();
         let open = &permitted.opening;
         finding.peer_count = Some(open.set_size);
@@ -86,7 +83,7 @@ where
             noticed: BTreeSet::new(),
         };
         work.reply(Response::Accepted(own_size)).await?;
-        let hidden = work.mirror(opened).await?;
+        let mirrored = work.mirror(opened).await?;
         fault::point(Side::Holder, "accepted");
         // what was supplied is logged however the session ends
         finding.supplied = Some(Arc::clone(&work.handed));
@@ -100,18 +97,44 @@ where
             }
             Err(error) => return Err(error),
         };
-        let Some(selection) = hidden else {
-            return Ok((Outcome::Done, None));
+        let Some(Mirrored { partly, first, hidden }) = mirrored else {
+            return Ok((Outcome::Done, Held::default()));
         };
         finding.hits = Some(work.noticed.len() as u64);
+        let behind = work.noticed.split_off(&first);
+        let positions: Vec<u32> = work.noticed.into_iter().collect();
         let noticed = Noticed {
             dataset: permitted.dataset.clone(),
-            selection,
-            positions: work.noticed.into_iter().collect(),
+            selection: hidden,
+            positions: behind.into_iter().map(|position| position - first).collect(),
             about: About::of(opened, now()),
         };
-        Ok((Outcome::Done, Some(noticed)))
+        let fresh = unasked(opened, open.dataset.clone(), now());
+        let (store, dataset) = (Arc::clone(&node.store), permitted.dataset.clone());
+        let found = blocking(move || partly_held(fresh, &store, &dataset, &partly, &positions)).await??;
+        let held = Held {
+            noticed: Some(noticed),
+            partly: found,
+        };
+        Ok((Outcome::Done, held))
     }
+}
+
+/// What a holder learns of a match.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Hidden records that were asked about.
+    pub(crate) noticed: Option<Noticed>,
+    /// Hits of which the asker is shown the kind alone.
+    pub(crate) partly: Vec<FollowUp>,
+}
+
+/// What took part in a mirrored pass: first what an asker is shown the kind of, then what is hidden.
+struct Mirrored {
+    partly: Selection,
+    /// Place of the first hidden item.
+    first: u32,
+    hidden: Selection,
 }
 
 struct Work<S> {
@@ -315,26 +338,38 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         .await?
     }
 
-    /// Has the asker evaluate points of which it cannot tell whether any stands for a hidden record. They leave at a time that is set before
+    /// Has the asker evaluate points of which it cannot tell whether any stands for a record of this node. They leave at a time that is set before
     /// anything is read. Returns what hidden items are taken from.
-    async fn mirror(&mut self, opened: &Opened) -> Result<Option<Selection>, NodeError> {
+    async fn mirror(&mut self, opened: &Opened) -> Result<Option<Mirrored>, NodeError> {
         let permitted = opened.terms();
         let size = usize::try_from(permitted.grant.mirror).map_err(|_| NodeError::Broken("a mirror is too large"))?;
         if size == 0 {
             return Ok(None);
         }
         let leave = Instant::now() + MIRROR_BASE + MIRROR_EACH * u32::try_from(size).unwrap_or(u32::MAX);
-        let (dataset, pool) = (permitted.dataset.clone(), self.node.pool.clone());
-        let selection = policy::selection(&self.node.config, &permitted.opening.kinds, Mode::Count);
-        let selection = selection.of_classes(Classes::hidden());
-        let hidden = selection.clone();
+        let (dataset, pool, open) = (permitted.dataset.clone(), self.node.pool.clone(), &permitted.opening);
+        let selection = policy::selection(&self.node.config, &open.kinds, Mode::Count);
+        let mut visibility = permitted.grant.visibility.clone();
+        visibility.retain(|class| *class == Visibility::C && open.mode == Mode::Hits);
+        let partly = Classes::of(&open.roles.iter().copied().collect(), &visibility);
+        let partly = selection.clone().of_classes(partly);
+        let hidden = selection.of_classes(Classes::hidden());
+        let selections = (partly.clone(), hidden.clone());
         let started = blocking(move || {
-            let points = dataset.elements(&hidden).take(size).map(|item| Ok(item?.stored));
-            let points: Vec<Stored> = points.collect::<Result<_, StoreError>>()?;
+            // those of class c come first: how many find room must not tell of those that are hidden
+            let (partly, hidden) = selections;
+            let stored = |item: Result<Element, StoreError>| Ok(item?.stored);
+            let points = dataset.elements(&partly).take(size).map(stored);
+            let mut points: Vec<Stored> = points.collect::<Result<_, StoreError>>()?;
+            let first = u32::try_from(points.len()).unwrap_or(u32::MAX);
+            for item in dataset.elements(&hidden).take(size - points.len()).map(stored) {
+                points.push(item?);
+            }
             let started = pool.install(|| Mirror::start(&points, size, &mut rand::rng()));
-            started.map_err(|misuse| misuse_of(&misuse))
+            let (mirror, sent) = started.map_err(|misuse| misuse_of(&misuse))?;
+            Ok::<_, NodeError>((mirror, sent, first))
         });
-        let (mirror, sent) = started.await??;
+        let (mirror, sent, first) = started.await??;
         tokio::time::sleep_until(leave.into()).await;
         for chunk in sent.chunks(CHUNK) {
             self.reply(Response::Mirror(chunk.to_vec())).await?;
@@ -349,7 +384,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         }
         let watch = self.node.pool.run(move || mirror.finish(&evaluated)).await?;
         self.watch = Some(watch.map_err(|source| self.misbehaved(source))?);
-        Ok(Some(selection))
+        Ok(Some(Mirrored { partly, first, hidden }))
     }
 
     /// The asker ends its stream once it has sent what it announced.

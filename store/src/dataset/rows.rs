@@ -146,7 +146,7 @@ pub(crate) fn value(class: Class, element: &Stored) -> [u8; 33] {
     value
 }
 
-fn parse_value(plain: &[u8]) -> Result<(Class, Stored), StoreError> {
+pub(super) fn parse_value(plain: &[u8]) -> Result<(Class, Stored), StoreError> {
     const LENGTH: StoreError = StoreError::Damaged("an item has another length");
     let (class, element) = plain.split_first().ok_or(LENGTH)?;
     let element = element.try_into().map_err(|_| LENGTH)?;

@@ -1,5 +1,9 @@
 //! `overlap hits`.
 
+mod follow_up;
+
+pub(crate) use follow_up::FollowUpShape;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -23,12 +27,75 @@ use crate::{
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Show which of your records your matches found at a peer, the oldest first
+    /// Show which of your records your matches found at a peer, and which of them peers ask about, the oldest first
     ///
-    /// Each is kept once per agreement, peer and identifier, as the last match found it, until the record expires or the node's keep_hits is over.
+    /// Each is kept once per agreement, peer and identifier, as the last match found it, until the record expires or the node's keep_hits is
+    /// over. Its state: found (you may ask what is behind it), pending (the holder has to decide), disclosed, declined, or hidden (a peer asked
+    /// about a record of class d, and does not know of the hit).
     List {
         #[command(flatten)]
         which: Which,
+    },
+    /// Ask the peer what it has behind a hit
+    ///
+    /// Records of class a are told at once. On others a functionary of the peer decides; your node fetches the decision when there is one,
+    /// and asking again shows how it stands. Both sides log it.
+    #[command(
+        after_help = "Examples:\n  overlap hits request 3f9a2b1c --reason \"to reach the team that knows this number\"\n  overlap hits request --transaction 019a... --reason \"all hits of this match\""
+    )]
+    Request {
+        /// Ids of hits, or their first 8 digits or more
+        #[arg(
+            value_name = "ID",
+            required_unless_present = "transaction",
+            conflicts_with = "transaction"
+        )]
+        hits: Vec<String>,
+        /// All hits that this query was the last to find
+        #[arg(long, value_name = "ID")]
+        transaction: Option<Uuid>,
+        /// Why you need to know, in words; goes to both logs, and the peer's functionary reads it
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Show one hit that is followed up: who asks why, and what is told
+    Show {
+        /// Its id, or the first 8 digits or more
+        #[arg(value_name = "ID")]
+        hit: String,
+        /// Why you read it, in words; goes to the log
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+    },
+    /// Disclose what you have behind a hit to the peer that asks
+    ///
+    /// The fields that the agreement names, of the records that `overlap hits show` shows, read from your records when the peer's node fetches
+    /// them.
+    #[command(
+        after_help = "Example:\n  overlap hits approve 7c1d09aa --reason \"same network; call before you act\" --attach note.txt"
+    )]
+    Approve {
+        /// Its id, or the first 8 digits or more
+        #[arg(value_name = "ID")]
+        hit: String,
+        /// Why, in words; goes to your log alone
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
+        /// Text to disclose beside the records, at most 16 KiB; - reads it from standard input
+        #[arg(long, value_name = "FILE")]
+        attach: Option<PathBuf>,
+    },
+    /// Decline to disclose what you have behind a hit
+    Decline {
+        /// Its id, or the first 8 digits or more
+        #[arg(value_name = "ID")]
+        hit: String,
+        /// What the peer is told
+        #[arg(long, value_parser = ["investigation", "safety", "source", "unfounded", "law"])]
+        why: String,
+        /// Why, in words; goes to your log alone
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+        reason: String,
     },
     /// Give each unit or system its own hits back, as CSV
     ///
@@ -62,20 +129,27 @@ pub(crate) struct Which {
     reason: String,
 }
 
-/// An own record that a match found at a peer, in JSON and CSV.
+/// An own record that a match found at a peer, or that a peer follows up, in JSON and CSV.
 #[derive(Clone, Debug, Serialize)]
-struct FoundShape {
+pub(crate) struct FoundShape {
+    id: String,
+    /// asker or holder: which part your agency has.
+    side: String,
+    state: String,
+    /// Why, if it was.
+    declined: Option<String>,
+    /// If it is pending.
+    decide_by: Option<String>,
     found: String,
     peer: String,
     dataset: String,
     purpose: String,
     case_reference: String,
     kind: String,
-    identifier: String,
+    /// Null where the peer shows no more than the kind.
+    identifier: Option<String>,
     /// For candidates.
     score: Option<f64>,
-    /// The peer asked, and does not know of the hit.
-    hidden: bool,
     reference: String,
     role: String,
     origin: Option<String>,
@@ -93,8 +167,18 @@ struct FileShape {
 pub(crate) async fn run(settings: Settings, command: Command, output: &mut Output) -> Result<(), Failure> {
     let mut client = client::connect(&settings).await?;
     match command {
+        Command::Request {
+            hits,
+            transaction,
+            reason,
+        } => follow_up::request(&mut client, hits, transaction, reason, output).await,
+        Command::Show { hit, reason } => follow_up::show(&mut client, hit, reason, output).await,
+        Command::Approve { hit, reason, attach } => {
+            follow_up::decide(&mut client, hit, String::new(), reason, attach.as_deref(), output).await
+        }
+        Command::Decline { hit, why, reason } => follow_up::decide(&mut client, hit, why, reason, None, output).await,
         Command::List { which } => {
-            let found = list(&mut client, which).await?;
+            let found = list(&mut client, which.transaction, which.reason).await?;
             output.print(&found, |out| print(out, &found))
         }
         Command::Export {
@@ -103,7 +187,9 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
             to,
             replace,
         } => {
-            let found = list(&mut client, which).await?;
+            let mut found = list(&mut client, which.transaction, which.reason).await?;
+            // what peers ask about, and what cannot be named, is no unit's to hear of
+            found.retain(|one| one.identifier.is_some() && (one.side == "asker" || one.state == "hidden"));
             let files = export(&found, &to, replace)?;
             output.print(&files, |out| {
                 let mut shown = table(["origin", "hits", "file"]);
@@ -117,13 +203,15 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
     }
 }
 
-async fn list(client: &mut Client, which: Which) -> Result<Vec<FoundShape>, Failure> {
+/// What is kept of a query, or of all; an entry.
+pub(crate) async fn list(
+    client: &mut Client,
+    transaction: Option<Uuid>,
+    reason: String,
+) -> Result<Vec<FoundShape>, Failure> {
     let request = pb::ListHitsRequest {
-        transaction: which
-            .transaction
-            .map(|id| id.as_bytes().to_vec().into())
-            .unwrap_or_default(),
-        reason: which.reason,
+        transaction: transaction.map(|id| id.as_bytes().to_vec().into()).unwrap_or_default(),
+        reason,
     };
     let mut answers = client.list_hits(request).await?.into_inner();
     let (mut found, mut total) = (Vec::new(), None);
@@ -143,27 +231,62 @@ async fn list(client: &mut Client, which: Which) -> Result<Vec<FoundShape>, Fail
 impl From<pb::FoundHit> for FoundShape {
     fn from(hit: pb::FoundHit) -> Self {
         let record = hit.record.unwrap_or_default();
+        let given = |text: String| (!text.is_empty()).then_some(text);
         Self {
+            id: hex::encode(&hit.id),
+            side: if hit.as_holder { "holder" } else { "asker" }.to_owned(),
+            state: hit.state,
+            declined: given(hit.declined),
+            decide_by: given(hit.decide_by),
             found: hit.found,
             peer: hit.peer,
             dataset: hit.dataset,
             purpose: hit.purpose,
             case_reference: hit.case_reference,
             kind: hit.kind,
-            identifier: hit.canonical,
+            identifier: given(hit.canonical),
             // more digits than it means
             score: hit.score.map(|score| (score * 100.0).round() / 100.0),
-            hidden: hit.as_holder,
             reference: record.reference,
             role: record.role,
-            origin: (!record.origin.is_empty()).then_some(record.origin),
+            origin: given(record.origin),
             transaction: Uuid::from_slice(&hit.transaction).unwrap_or_default().to_string(),
+        }
+    }
+}
+
+/// The digits of an id that are shown in tables, and are enough to name it.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+impl FoundShape {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether it is of an identifier that matched whole, and not of a person.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.identifier.is_some() && self.score.is_none()
+    }
+
+    fn in_words(&self) -> String {
+        match (self.state.as_str(), self.side.as_str()) {
+            ("pending", "holder") => format!("you decide by {}", self.decide_by.as_deref().unwrap_or_default()),
+            ("pending", _) => format!("{} decides", self.peer),
+            ("hidden", _) => "you alone know".to_owned(),
+            (state, _) => match &self.declined {
+                Some(why) => format!("{state}: {why}"),
+                None => state.to_owned(),
+            },
         }
     }
 }
 
 fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
     let mut shown = table([
+        "id",
+        "state",
         "found",
         "peer",
         "kind",
@@ -172,19 +295,19 @@ fn print(out: &mut dyn Write, found: &[FoundShape]) -> io::Result<()> {
         "your record",
         "origin",
         "case",
-        "known to",
     ]);
     for one in found {
         shown.add_row([
+            short(&one.id).to_owned(),
+            one.in_words(),
             one.found.clone(),
             one.peer.clone(),
             one.kind.clone(),
-            one.identifier.clone(),
+            one.identifier.clone().unwrap_or_else(|| "(not shown)".to_owned()),
             one.score.map(|score| format!("{score:.1}")).unwrap_or_default(),
             one.reference.clone(),
             one.origin.clone().unwrap_or_default(),
             one.case_reference.clone(),
-            if one.hidden { "you alone" } else { "you" }.to_owned(),
         ]);
     }
     if found.is_empty() {
@@ -285,7 +408,7 @@ fn content(hits: &[&FoundShape]) -> anyhow::Result<Vec<u8>> {
         let origin = hit.origin.iter_mut();
         texts.into_iter().chain(origin).for_each(no_formula);
         if !is_phone {
-            no_formula(&mut hit.identifier);
+            hit.identifier.iter_mut().for_each(no_formula);
         }
         file.serialize(&hit)?;
     }
