@@ -1,6 +1,7 @@
 //! `overlap`: the command line of Overlap.
 
 mod agreement;
+mod approval;
 mod bench;
 mod client;
 mod dataset;
@@ -58,6 +59,9 @@ enum Command {
     Dataset(dataset::Command),
     /// Ask a peer what your dataset has in common with its
     Match(matching::Args),
+    /// Approve queries of other users, where your agency wants two people to look
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Agree with other agencies on who may ask whom what; see and end what was agreed
     #[command(subcommand)]
     Agreement(agreement::Command),
@@ -118,6 +122,7 @@ fn run(connection: Connection, command: Command, output: &mut Output) -> Result<
         Command::Status => runtime.block_on(status::run(connection.check()?, output)),
         Command::Dataset(command) => runtime.block_on(dataset::run(connection, command, output)),
         Command::Match(args) => runtime.block_on(matching::run(connection.check()?, args, output)),
+        Command::Approval(command) => runtime.block_on(approval::run(connection.check()?, command, output)),
         Command::Agreement(command) => runtime.block_on(agreement::run(connection, command, output)),
         Command::Order(command) => runtime.block_on(order::run(connection, command, output)),
         Command::Policy(command) => runtime.block_on(policy::run(connection.check()?, command, output)),

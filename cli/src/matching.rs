@@ -14,6 +14,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    approval,
     client::{self, Client, Failure},
     output::{Output, grouped, table},
     settings::Settings,
@@ -64,6 +65,9 @@ pub(crate) struct Args {
     /// Country that you ask for, where the agreement lets your agency ask for another (two letters)
     #[arg(long, value_name = "COUNTRY")]
     pub(crate) on_behalf_of: Option<String>,
+    /// Ask nobody yet: let another user of your node approve it first (`overlap approval`)
+    #[arg(long)]
+    pub(crate) ask_approval: bool,
 }
 
 /// A kind's own spelling; an error that lists all of them otherwise.
@@ -128,16 +132,28 @@ pub(crate) struct CandidateShape {
 
 pub(crate) async fn run(settings: Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
     let mut client = client::connect(&settings).await?;
+    match args.ask_approval {
+        true => approval::ask(&mut client, request(&args), output).await,
+        false => run_request(&mut client, request(&args), output).await,
+    }
+}
+
+/// Runs a match to its end, and shows what it found.
+pub(crate) async fn run_request(
+    client: &mut Client,
+    request: pb::MatchRequest,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let bar = output.bar("{spinner} {msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
-    let found = find(&mut client, &args, bar).await?;
+    let found = find(client, request, bar).await?;
     output.print(&found, |out| print(out, &found, usize::MAX))?;
-    status::warn(&mut client).await;
+    status::warn(client).await;
     Ok(())
 }
 
-/// Runs a match to its end.
-pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> Result<MatchShape, Failure> {
-    let request = pb::MatchRequest {
+/// What is asked of the own node.
+pub(crate) fn request(args: &Args) -> pb::MatchRequest {
+    pb::MatchRequest {
         peer: args.peer.clone(),
         dataset: args.dataset.clone(),
         mode: args.mode.clone(),
@@ -149,13 +165,21 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         roles: args.roles.clone(),
         order: args.order.clone().unwrap_or_default(),
         on_behalf_of: args.on_behalf_of.clone().unwrap_or_default(),
-    };
-    bar.set_message(format!("{} with {}", args.mode, args.peer));
-    let mut answers = client.r#match(request).await?.into_inner();
+        approval: String::new(),
+    }
+}
+
+/// Runs a match to its end.
+pub(crate) async fn find(
+    client: &mut Client,
+    request: pb::MatchRequest,
+    bar: ProgressBar,
+) -> Result<MatchShape, Failure> {
+    bar.set_message(format!("{} with {}", request.mode, request.peer));
     let mut found = MatchShape {
-        peer: args.peer.clone(),
-        dataset: args.dataset.clone(),
-        mode: args.mode.clone(),
+        peer: request.peer.clone(),
+        dataset: request.dataset.clone(),
+        mode: request.mode.clone(),
         agreement: String::new(),
         kinds: Vec::new(),
         transaction: String::new(),
@@ -167,6 +191,7 @@ pub(crate) async fn find(client: &mut Client, args: &Args, bar: ProgressBar) -> 
         hits: Vec::new(),
         candidates: Vec::new(),
     };
+    let mut answers = client.r#match(request).await?.into_inner();
     while let Some(answer) = answers.message().await? {
         match answer.message {
             Some(Message::Admitted(admitted)) => {

@@ -3,6 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use overlap_proto::{
+    approval::DecideApproval,
+    follow_up::{AboutHit, DecideHit},
     operator::{Erase, ImportStep, ListEntries, Match},
     pb::operator as pb,
 };
@@ -18,5 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = pb::MatchRequest::decode(bytes).map(Match::try_from);
     let _ = pb::EraseDatasetRequest::decode(bytes).map(Erase::try_from);
+    let _ = pb::ShowHitRequest::decode(bytes).map(AboutHit::try_from);
+    let _ = pb::DecideHitRequest::decode(bytes).map(DecideHit::try_from);
+    let _ = pb::DecideApprovalRequest::decode(bytes).map(DecideApproval::try_from);
     let _ = pb::ListEntriesRequest::decode(bytes).map(ListEntries::try_from);
 });

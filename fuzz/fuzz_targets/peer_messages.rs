@@ -3,11 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use overlap_proto::{
+    follow_up::{self, Answer, FollowUp},
     log::{Cosign, Cosigned, Receipts, ReceiptsAnswer},
     pb::peer as pb,
     peer::{Request, Response},
 };
 use overlap_psi::{Element, dh::Reply};
+use overlap_records::Kind;
 use prost::Message;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -28,6 +30,18 @@ fuzz_target!(|bytes: &[u8]| {
             Reply::Labelled(labelled) => assert!(!labelled.is_empty()),
             Reply::Evaluated(elements) => assert!(!elements.is_empty()),
         }
+    }
+    if let Ok(message) = pb::FollowUpRequest::decode(bytes)
+        && let Ok(wish) = FollowUp::try_from(message)
+        && let Some(identifier) = wish.identifier
+    {
+        assert_eq!(identifier.kind(), wish.kind);
+    }
+    if let Ok(message) = pb::FollowUpResponse::decode(bytes) {
+        let _ = Answer::check(message, Kind::Phone);
+    }
+    if let Ok(message) = pb::DecisionsRequest::decode(bytes) {
+        let _ = follow_up::ids("follow_ups", &message.follow_ups);
     }
     if let Ok(message) = pb::CosignRequest::decode(bytes) {
         let _ = Cosign::try_from(message);

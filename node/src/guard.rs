@@ -55,7 +55,7 @@ impl Densities {
                 "enumeration_most",
                 format!(
                     "dataset {name} looks like an enumeration: {count} identifiers of kind {kind} are among {} numbers of one range, {} may be; \
-                     an operator who has looked at it marks it with may_enumerate",
+                     let an operator look at it (`overlap match ... --ask-approval`), who may also mark it with may_enumerate",
                     guard.enumeration_window, guard.enumeration_most
                 ),
             )),

@@ -7,6 +7,7 @@
 mod agreement_service;
 mod agreements;
 mod alarm;
+mod approvals;
 pub mod config;
 mod correspond;
 mod counted;

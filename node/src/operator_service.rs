@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    SOFTWARE, agreement_service, alarm,
+    SOFTWARE, agreement_service, alarm, approvals,
     dataset_service::{dataset, erase, purge},
     decisions,
     error::NodeError,
@@ -26,7 +26,7 @@ use crate::{
     node::{Node, now},
     operator_stream,
     peer_service::caller,
-    policy::{self, Denial, User},
+    policy::{self, Approved, Denial, User},
     pool::blocking,
     rules::{Action, Rules},
     spine,
@@ -147,8 +147,30 @@ impl OperatorService for Operators {
         let trace = TraceContext::of(request.metadata());
         let wish = operator::Match::try_from(request.into_inner());
         let wish = wish.map_err(|error| NodeError::from(error).to_status())?;
-        let decision = policy::authorise_ask(&self.0, &user, &wish, trace, now());
+        let decision = policy::authorise_ask(&self.0, &user, &wish, Approved::AsNamed, trace, now());
         Ok(Response::new(Box::pin(operator_stream::ask(&self.0, decision))))
+    }
+
+    async fn ask_approval(&self, request: Request<pb::AskApprovalRequest>) -> Answer<pb::Approval> {
+        self.answer(request, |node, user, wish| async move {
+            approvals::ask(&node, &user, wish.query.unwrap_or_default()).await
+        })
+        .await
+    }
+
+    async fn list_approvals(&self, request: Request<pb::ListApprovalsRequest>) -> Answer<pb::ListApprovalsResponse> {
+        self.answer(
+            request,
+            |node, user, _| async move { approvals::list(&node, &user).await },
+        )
+        .await
+    }
+
+    async fn decide_approval(&self, request: Request<pb::DecideApprovalRequest>) -> Answer<pb::Approval> {
+        self.answer(request, |node, user, wish| async move {
+            approvals::decide(&node, &user, wish.try_into()?).await
+        })
+        .await
     }
 
     async fn list_entries(&self, request: Request<pb::ListEntriesRequest>) -> Answer<pb::ListEntriesResponse> {

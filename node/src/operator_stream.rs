@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::{
+    approvals,
     dataset_service::{dataset_entry, no_dataset},
     error::NodeError,
     findings::Findings,
@@ -67,6 +68,10 @@ async fn ask_and_tell(
         },
         denied => (denied, None),
     };
+    let approval = decision.as_ref().ok().and_then(|permit| {
+        let approval = permit.terms().approval?;
+        Some((approval, permit.entry().transaction))
+    });
     // what names the items is needed after the session ended
     let held = decision.as_ref().ok().map(|permit| {
         let terms = permit.terms();
@@ -75,7 +80,11 @@ async fn ask_and_tell(
     let told = out.clone();
     // a user that reads slowly, or no more, misses steps of progress and holds up nothing
     let progress = move |opened: &Opened, progress: Progress| drop(told.try_send(Ok(step(opened, &progress))));
-    let answer = spine::run(node, decision, Ask { progress }).await?;
+    let answer = spine::run(node, decision, Ask { progress }).await;
+    if let Some((approval, transaction)) = approval {
+        approvals::used(node, approval, transaction).await;
+    }
+    let answer = answer?;
     drop(session);
     let mut done = pb::MatchDone {
         count: answer.count,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     agreements::{Held, Standing},
-    alarm,
+    alarm, approvals,
     error::NodeError,
     node::{Node, now},
     policy,
@@ -44,6 +44,8 @@ pub(crate) async fn every_day(node: Arc<Node>) {
         let purge = node.queries.spawn(async move {
             let purged = purge(&running, None, &blank).await;
             log(&running).await?;
+            let store = Arc::clone(&running.store);
+            blocking(move || approvals::forget(&store, now())).await??;
             purged
         });
         let wait = match purge.await {

@@ -107,6 +107,16 @@ pub(crate) fn uuid(field: &'static str, bytes: &[u8]) -> Result<Uuid, WireError>
     Ok(id)
 }
 
+/// The first digits of an id, in lower case.
+pub(crate) fn digits(field: &'static str, text: &str) -> Result<String, WireError> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
+    let fits = (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match fits {
+        true => Ok(digits),
+        false => Err(WireError::new(field, "must be 8 to 32 hexadecimal digits of an id")),
+    }
+}
+
 /// ISO 3166-1 alpha-2.
 pub(crate) fn country(field: &'static str, text: String) -> Result<String, WireError> {
     match text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -268,13 +268,8 @@ pub fn ids(field: &'static str, ids: &[Bytes]) -> Result<Vec<Uuid>, WireError> {
 }
 
 fn about(hit: String, reason: String) -> Result<AboutHit, WireError> {
-    let digits: String = hit.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
-    let fits = (8..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !fits {
-        return Err(WireError::new("hit", "must be 8 to 32 hexadecimal digits of an id"));
-    }
     Ok(AboutHit {
-        hit: digits,
+        hit: check::digits("hit", &hit)?,
         reason: check::reason("reason", reason)?,
     })
 }

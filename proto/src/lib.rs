@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod agreement;
+pub mod approval;
 mod check;
 pub mod fault;
 pub mod follow_up;

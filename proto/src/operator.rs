@@ -37,6 +37,8 @@ pub struct Match {
     pub order: Option<String>,
     /// Country to ask for, where that is not the own.
     pub on_behalf_of: Option<String>,
+    /// The first digits of the id of another user's approval.
+    pub approval: Option<String>,
 }
 
 /// One step of an import.
@@ -144,6 +146,7 @@ impl TryFrom<pb::MatchRequest> for Match {
             },
             order: check::optional(request.order, |id| check::name("order", id))?,
             on_behalf_of: check::optional(request.on_behalf_of, |text| check::country("on_behalf_of", text))?,
+            approval: check::optional(request.approval, |text| check::digits("approval", &text))?,
         })
     }
 }

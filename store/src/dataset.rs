@@ -476,6 +476,7 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
         Cf::Datasets,
         Cf::Hits,
         Cf::FollowUps,
+        Cf::Approvals,
         Cf::Documents,
         Cf::LogKeys,
         Cf::LogInputs,

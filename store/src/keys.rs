@@ -65,12 +65,14 @@ pub(crate) enum Cf {
     Hits,
     /// Tag of (side, id) -> sealed follow-up of a hit.
     FollowUps,
+    /// Tag of the id -> sealed query that waits for another user's approval, or has it.
+    Approvals,
     /// [`document`] -> sealed agreement or order, with what was stated about it.
     Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -91,6 +93,7 @@ impl Cf {
         Self::Quota,
         Self::Hits,
         Self::FollowUps,
+        Self::Approvals,
         Self::Documents,
     ];
 
@@ -116,6 +119,7 @@ impl Cf {
             Self::Quota => "quota",
             Self::Hits => "hits",
             Self::FollowUps => "follow-ups",
+            Self::Approvals => "approvals",
             Self::Documents => "documents",
         }
     }

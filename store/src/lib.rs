@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod approvals;
 pub mod bench;
 mod dataset;
 mod documents;
@@ -19,6 +20,7 @@ mod log;
 mod seal;
 mod sorter;
 
+pub use approvals::{Approval, Approvals, Verdict};
 pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, Place, Selection};
 pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
@@ -57,6 +59,7 @@ pub struct Store {
     log: Log,
     hits: Hits,
     follow_ups: FollowUps,
+    approvals: Approvals,
     documents: Documents,
 }
 
@@ -90,6 +93,7 @@ impl Store {
         let log = Log::open(Arc::clone(&inner), log)?;
         let hits = Hits::new(Arc::clone(&inner));
         let follow_ups = FollowUps::new(Arc::clone(&inner));
+        let approvals = Approvals::new(Arc::clone(&inner));
         let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
@@ -97,6 +101,7 @@ impl Store {
             log,
             hits,
             follow_ups,
+            approvals,
             documents,
         })
     }
@@ -114,6 +119,11 @@ impl Store {
     /// Hits that are followed up.
     pub fn follow_ups(&self) -> &FollowUps {
         &self.follow_ups
+    }
+
+    /// Queries that wait for another user's approval, or have it.
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
     }
 
     /// Agreements and orders.

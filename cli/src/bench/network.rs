@@ -84,9 +84,10 @@ async fn measure(
         roles: Vec::new(),
         order: None,
         on_behalf_of: None,
+        ask_approval: false,
     };
     let started = Instant::now();
-    let found = matching::find(&mut analyst, &args, ProgressBar::hidden()).await?;
+    let found = matching::find(&mut analyst, matching::request(&args), ProgressBar::hidden()).await?;
     let wall_seconds = started.elapsed().as_secs_f64();
     if found.count != Some(u64::from(sizes.common)) {
         return Err(Failure::internal(anyhow!(

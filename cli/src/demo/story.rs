@@ -313,11 +313,12 @@ async fn ask(fleet: &Fleet, grant: &Grant, mode: &str, number: usize) -> Result<
         roles: Vec::new(),
         order: None,
         on_behalf_of: None,
+        ask_approval: false,
     };
     let mut of_asker = client::connect(&asker.settings("operator")).await?;
     let mut of_holder = client::connect(&holder.settings("operator")).await?;
     let before = of_asker.status(pb::StatusRequest {}).await?.into_inner();
-    let result = matching::find(&mut analyst, &args, ProgressBar::hidden()).await?;
+    let result = matching::find(&mut analyst, matching::request(&args), ProgressBar::hidden()).await?;
     let after = of_asker.status(pb::StatusRequest {}).await?.into_inner();
     let transaction: Uuid = result.transaction.parse().map_err(Failure::internal)?;
     let one = |mut entries: Vec<Logged>| {

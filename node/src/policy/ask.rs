@@ -1,12 +1,14 @@
 //! An own user asks a peer.
 
 use super::*;
+use crate::{approvals, identity::sha256};
 
 /// Judges a user's wish to ask a peer.
 pub(crate) fn authorise_ask(
     node: &Node,
     user: &User,
     request: &operator::Match,
+    approved: Approved,
     trace: Option<TraceContext>,
     now: Timestamp,
 ) -> Result<Permit, Box<Denial>> {
@@ -31,7 +33,7 @@ pub(crate) fn authorise_ask(
     entry.order = request.order.clone();
     entry.on_behalf_of = request.on_behalf_of.clone();
     entry.roles = words(request.roles.iter().flatten());
-    match ask(node, &rules, user, request, now, &mut entry) {
+    match ask(node, &rules, user, request, approved, now, &mut entry) {
         Ok((terms, quotas)) => Ok(Permit { entry, quotas, terms }),
         Err(error) => Err(Box::new(Denial { entry, error })),
     }
@@ -42,6 +44,7 @@ fn ask(
     rules: &Rules,
     user: &User,
     request: &operator::Match,
+    approved: Approved,
     now: Timestamp,
     entry: &mut Entry,
 ) -> Result<(Terms, Vec<Quota>), NodeError> {
@@ -58,6 +61,12 @@ fn ask(
             )
         })?;
     entry.holder = Some(peer.id.clone());
+    let approval = match (&request.approval, approved) {
+        (Some(digits), Approved::AsNamed) => Some(approvals::check(node, user, request, digits, now)?),
+        _ => None,
+    };
+    let verdict = approval.as_ref().and_then(|approval| approval.verdict.as_ref());
+    entry.approver = verdict.map(|verdict| verdict.by.clone());
     let mut query = Query {
         peer: peer.name.clone(),
         purpose: request.purpose.clone(),
@@ -67,7 +76,7 @@ fn ask(
         roles: entry.roles.clone(),
         set_size: 0,
         has_order: request.order.is_some(),
-        is_approved: entry.approver.is_some(),
+        is_approved: approval.is_some() || matches!(approved, Approved::Supposed),
         on_behalf_of: request.on_behalf_of.clone(),
     };
     let resource = node.dataset_resource(&request.dataset);
@@ -144,7 +153,14 @@ fn ask(
         set: Some((dataset.digest(&selection), config.guard.repeats_per_day)),
         now,
     };
-    let quotas = quotas(&drawing);
+    let mut quotas = quotas(&drawing);
+    quotas.extend(approval.as_ref().map(|approval| Quota {
+        name: "approval_uses",
+        account: sha256(format!("approval {}", approval.id).as_bytes()),
+        period: 0,
+        amount: 1,
+        limit: 1,
+    }));
     let opening = peer::Open {
         transaction: entry.transaction,
         agreement: agreement.id.clone(),
@@ -177,6 +193,8 @@ fn ask(
         selection,
         peer: peer.clone(),
         opening,
+        approval: approval.as_ref().map(|approval| approval.id),
+        may_enumerate: verdict.is_some_and(|verdict| verdict.by_operator),
     };
     Ok((terms, quotas))
 }

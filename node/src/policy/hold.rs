@@ -162,6 +162,8 @@ fn hold(
         peer: peer.clone(),
         opening: open.clone(),
         agreement: held,
+        approval: None,
+        may_enumerate: false,
     };
     Ok((terms, quotas))
 }

@@ -20,12 +20,14 @@ pub(crate) enum Action {
     ReadAgreements,
     AddOrder,
     ReadOrders,
+    Approve,
+    ReadApprovals,
     ExplainPolicy,
     Reflect,
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::ImportDataset,
         Self::EraseDataset,
         Self::PurgeDataset,
@@ -43,6 +45,8 @@ impl Action {
         Self::ReadAgreements,
         Self::AddOrder,
         Self::ReadOrders,
+        Self::Approve,
+        Self::ReadApprovals,
         Self::ExplainPolicy,
         Self::Reflect,
     ];
@@ -66,6 +70,8 @@ impl Action {
             Self::ReadAgreements => "read_agreements",
             Self::AddOrder => "add_order",
             Self::ReadOrders => "read_orders",
+            Self::Approve => "approve",
+            Self::ReadApprovals => "read_approvals",
             Self::ExplainPolicy => "explain_policy",
             Self::Reflect => "reflect",
         }
