@@ -271,7 +271,7 @@ pub(crate) fn print(out: &mut dyn Write, found: &MatchShape, rows: usize) -> io:
     if let Some(least) = found.suppressed_below {
         writeln!(
             out,
-            "{} holds too: a number of your {own} items ({kinds}) that is not told: it, or what is left, is below {least}.",
+            "{} holds too: a number of your {own} items ({kinds}) that is not told: it, what is left, or what it tells beside an earlier count, is below {least}.",
             found.peer
         )?;
         return writeln!(

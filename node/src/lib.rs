@@ -14,6 +14,7 @@ mod counted;
 mod dataset_service;
 mod decisions;
 mod dial;
+mod differences;
 mod error;
 mod explain;
 mod fault;

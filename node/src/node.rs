@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) raising: tokio::sync::Mutex<()>,
     /// Hits are decided on, and begun to be followed up, one at a time.
     pub(crate) deciding: tokio::sync::Mutex<()>,
+    /// Counts are told one at a time.
+    pub(crate) telling: tokio::sync::Mutex<()>,
     pub(crate) densities: Densities,
     /// What each peer has of each document, as this node last saw it.
     pub(crate) told: Mutex<HashMap<(String, Digest), Digest>>,
@@ -84,6 +86,7 @@ impl Node {
             alarmed: watch::Sender::new(false),
             raising: tokio::sync::Mutex::default(),
             deciding: tokio::sync::Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             config,
             store,
             pool,

@@ -6,6 +6,7 @@ mod follow_up;
 mod hold;
 
 pub(crate) use ask::authorise_ask;
+pub(crate) use cover::account_of_counts;
 pub(crate) use follow_up::{FollowUpTerms, ask_follow_up, decide_by, grant_of, hold_follow_up, tells};
 pub(crate) use hold::authorise_hold;
 

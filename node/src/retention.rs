@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     agreements::{Held, Standing},
-    alarm, approvals,
+    alarm, approvals, differences,
     error::NodeError,
     node::{Node, now},
     policy,
@@ -45,7 +45,11 @@ pub(crate) async fn every_day(node: Arc<Node>) {
             let purged = purge(&running, None, &blank).await;
             log(&running).await?;
             let store = Arc::clone(&running.store);
-            blocking(move || approvals::forget(&store, now())).await??;
+            let forgotten = blocking(move || {
+                approvals::forget(&store, now())?;
+                differences::forget(&store, now())
+            });
+            forgotten.await??;
             purged
         });
         let wait = match purge.await {

@@ -5,6 +5,7 @@ mod codec;
 mod dense;
 mod holding;
 mod rows;
+mod set;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,6 @@ use jiff::{Timestamp, civil::Date};
 use overlap_audit::Digest;
 use overlap_psi::Item;
 use overlap_records::{Identifier, Key, Kind, MatchKey, Profile, Record};
-use ring::digest;
 use rocksdb::{BottommostLevelCompaction, CompactOptions, IteratorMode, WriteBatch};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -222,20 +222,6 @@ impl Dataset {
     pub fn items(&self, selection: &Selection) -> u64 {
         let keys = selection.keys().filter_map(|(_, key)| self.info().keys.get(key.name()));
         keys.map(|info| selection.classes.count(&info.classes)).sum()
-    }
-
-    /// What tells the set that is selected from others: equal for equal sets of one store.
-    pub fn digest(&self, selection: &Selection) -> Digest {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        for (_, key) in selection.keys() {
-            if let Some(info) = self.info().keys.get(key.name()) {
-                hash.update(key.name().as_bytes());
-                hash.update(&info.digest.0);
-            }
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(hash.finish().as_ref());
-        Digest(digest)
     }
 
     /// How many numbers of one numbering range stand together, at most: in what is selected, the largest number of identifiers of a kind
@@ -477,6 +463,7 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
         Cf::Hits,
         Cf::FollowUps,
         Cf::Approvals,
+        Cf::Counts,
         Cf::Documents,
         Cf::LogKeys,
         Cf::LogInputs,

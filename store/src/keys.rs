@@ -67,12 +67,14 @@ pub(crate) enum Cf {
     FollowUps,
     /// Tag of the id -> sealed query that waits for another user's approval, or has it.
     Approvals,
+    /// Tag of the transaction -> sealed count that was told.
+    Counts,
     /// [`document`] -> sealed agreement or order, with what was stated about it.
     Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -94,6 +96,7 @@ impl Cf {
         Self::Hits,
         Self::FollowUps,
         Self::Approvals,
+        Self::Counts,
         Self::Documents,
     ];
 
@@ -120,6 +123,7 @@ impl Cf {
             Self::Hits => "hits",
             Self::FollowUps => "follow-ups",
             Self::Approvals => "approvals",
+            Self::Counts => "counts",
             Self::Documents => "documents",
         }
     }

@@ -8,6 +8,7 @@
 
 mod approvals;
 pub mod bench;
+mod counts;
 mod dataset;
 mod documents;
 mod error;
@@ -21,6 +22,7 @@ mod seal;
 mod sorter;
 
 pub use approvals::{Approval, Approvals, Verdict};
+pub use counts::{Counts, ToldCount};
 pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, Place, Selection};
 pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
@@ -60,6 +62,7 @@ pub struct Store {
     hits: Hits,
     follow_ups: FollowUps,
     approvals: Approvals,
+    counts: Counts,
     documents: Documents,
 }
 
@@ -94,6 +97,7 @@ impl Store {
         let hits = Hits::new(Arc::clone(&inner));
         let follow_ups = FollowUps::new(Arc::clone(&inner));
         let approvals = Approvals::new(Arc::clone(&inner));
+        let counts = Counts::new(Arc::clone(&inner));
         let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
@@ -102,6 +106,7 @@ impl Store {
             hits,
             follow_ups,
             approvals,
+            counts,
             documents,
         })
     }
@@ -124,6 +129,11 @@ impl Store {
     /// Queries that wait for another user's approval, or have it.
     pub fn approvals(&self) -> &Approvals {
         &self.approvals
+    }
+
+    /// Counts that were told.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Agreements and orders.

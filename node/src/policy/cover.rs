@@ -250,6 +250,25 @@ pub(super) struct Drawing<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What counts are held against each other by: all that one party asks about one dataset of another, under any edition.
+pub(crate) fn account_of_counts(held: &Held, grant: &Grant) -> Digest {
+    let agreement = held.agreement();
+    sha256(format!("told {}", pair(agreement, grant)).as_bytes())
+}
+
+/// Agreement, asker, holder and dataset.
+fn pair(agreement: &Agreement, grant: &Grant) -> String {
+    // parties by their ids: what an agreement calls them is anybody's choice
+    let id = |name: &str| {
+        agreement
+            .party_named(name)
+            .map_or(name, |party| party.id.as_str())
+            .to_owned()
+    };
+    let (asker, holder) = (id(&grant.asker), id(&grant.holder));
+    format!("{} {asker} {holder} {}", agreement.id, grant.dataset)
+}
+
 /// What a query draws: each is counted on both sides, by the name of the agreement and not its hash, so that a new edition starts nothing
 /// anew.
 pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
@@ -263,15 +282,7 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
         set,
         now,
     } = drawing;
-    // parties by their ids: what an agreement calls them is anybody's choice
-    let id = |name: &str| {
-        agreement
-            .party_named(name)
-            .map_or(name, |party| party.id.as_str())
-            .to_owned()
-    };
-    let (asker, holder) = (id(&grant.asker), id(&grant.holder));
-    let pair = format!("{} {asker} {holder} {}", agreement.id, grant.dataset);
+    let pair = pair(agreement, grant);
     let period = |seconds: i64| u32::try_from(now.as_second().div_euclid(seconds)).unwrap_or_default();
     let (day, hour) = (period(86_400), period(3600));
     let quota = |name: &'static str, account: String, period, amount, limit| Quota {
@@ -315,6 +326,9 @@ pub(super) fn quotas(drawing: &Drawing<'_>) -> Vec<Quota> {
         quotas.push(quota("items_per_user_and_day", account, day, *items, limit));
     }
     if let Some((hash, uses)) = order {
+        let holder = agreement
+            .party_named(&grant.holder)
+            .map_or(grant.holder.as_str(), |party| party.id.as_str());
         quotas.push(quota("order_uses", format!("order {hash} {holder}"), 0, 1, *uses));
     }
     quotas

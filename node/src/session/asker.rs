@@ -12,7 +12,7 @@ use overlap_psi::{
     PeerMisbehaved, Stored,
     dh::{Blinder, Label, Matched},
 };
-use overlap_store::{FollowUp, StoreError};
+use overlap_store::{FollowUp, StoreError, ToldCount};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Streaming};
@@ -20,11 +20,12 @@ use tonic::{Request, Streaming};
 use super::{misuse_of, peer_fault, protocol_terms, send, send_blocking};
 use crate::{
     dial::{self, Dialled},
+    differences,
     error::NodeError,
     fault,
     findings::{self, About, Findings},
     node::{Node, now},
-    policy::Terms,
+    policy::{self, Terms},
     pool::blocking,
     spine::{Finding, Opened, Session},
     trace::TraceContext,
@@ -180,10 +181,15 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             Matched::Count(count) => {
                 let least = permitted.grant.min_count;
                 // what is left of the set says as much as the count
-                let is_small = least > 1 && (count < least || open_size.saturating_sub(count) < least);
+                let mut is_small = least > 1 && (count < least || open_size.saturating_sub(count) < least);
+                if !is_small && least > 1 {
+                    is_small = !tell(node, opened, count, least).await?;
+                }
                 let (count, outcome) = match (is_small, count) {
                     (true, _) => {
-                        finding.remark = Some(format!("the count is not told: it, or what is left, is below {least}"));
+                        finding.remark = Some(format!(
+                            "the count is not told: it, what is left, or what it tells with one before, is below {least}"
+                        ));
                         (0, Outcome::Done)
                     }
                     (false, 0) => (0, Outcome::NoHit),
@@ -225,6 +231,35 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         };
         Ok((if is_hit { Outcome::Hit } else { Outcome::NoHit }, answer))
     }
+}
+
+/// Whether a count may be told beside those before it; if so, it is kept to be held against those after it.
+async fn tell(node: &Arc<Node>, opened: &Opened, count: u64, least: u64) -> Result<bool, NodeError> {
+    let (terms, entry) = (opened.terms(), opened.entry());
+    let (dataset, selection) = (terms.dataset.clone(), terms.selection.clone());
+    let mut told = ToldCount {
+        transaction: entry.transaction,
+        at: now(),
+        account: policy::account_of_counts(&terms.agreement, &terms.grant),
+        set: dataset.digest(&selection),
+        size: terms.opening.set_size,
+        sample: Vec::new(),
+        roles: terms.opening.roles.clone(),
+        count,
+    };
+    // one at a time: two that end together are held against each other too
+    let _telling = node.telling.lock().await;
+    let store = Arc::clone(&node.store);
+    blocking(move || {
+        told.sample = dataset.sample(&selection, differences::SAMPLE)?;
+        let may = differences::may_tell(&store, &told, least)?;
+        if may {
+            store.counts().put(&told)?;
+        }
+        Ok::<_, StoreError>(may)
+    })
+    .await?
+    .map_err(NodeError::from)
 }
 
 /// Blinds the own set into the stream; waits for the network as long as it takes, since the receiving side watches the time.
