@@ -385,3 +385,48 @@ fn a_decision_is_fetched_without_being_asked_for() {
     let entry = newest(&world, "politie", "disclosure");
     assert_eq!(entry["entry"]["person"], "spiffe://politie.example/user/analyst");
 }
+
+#[test]
+fn where_the_result_is_for_both_the_holder_hears_what_was_found() {
+    let world = world("result = \"both\"\nmirror = 16");
+    let found = world.ask("hits", &["--kind", "phone"]).json();
+    assert_eq!(
+        (&found["count"], &found["partly"]),
+        (&2.into(), &serde_json::json!({ "phone": 1 }))
+    );
+    let kept = hits(&world, "kmar", "operator");
+    let mut states: Vec<_> = kept
+        .iter()
+        .map(|hit| (text_of(&hit["reference"]), state(hit).0))
+        .collect();
+    states.sort_unstable();
+    let expected = [
+        ("closed", "shared"),
+        ("dim", "pending"),
+        ("informant", "hidden"),
+        ("open", "shared"),
+    ];
+    assert_eq!(states, expected);
+    for agency in ["politie", "kmar"] {
+        let entry = world.newest_match(agency);
+        let recipients = ["politie", "kmar"].map(|name| format!("spiffe://overlap.example/agency/{name}"));
+        assert_eq!(entry["entry"]["recipients"], serde_json::json!(recipients), "{agency}");
+        // kmar's: two that it was told of, and two that it noticed
+        let hits = if agency == "kmar" { 4 } else { 2 };
+        assert_eq!(entry["closing"]["hits"], hits, "{agency}");
+    }
+    assert_eq!(world.ask("count", &["--kind", "phone"]).json()["count"], 3);
+    // the number of those in common, and of the informant's, who takes no part in it
+    assert_eq!(world.newest_match("kmar")["closing"]["hits"], 3 + 1);
+    for agency in ["politie", "kmar"] {
+        world.wait_for_witnesses(agency);
+    }
+    let exports = ["politie", "kmar"].map(|agency| world.export_log(agency, &format!("{agency}.overlap")));
+    let ran = Ran::overlap(&[
+        "log",
+        "reconcile",
+        exports[0].to_str().unwrap(),
+        exports[1].to_str().unwrap(),
+    ]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}

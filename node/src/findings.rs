@@ -15,7 +15,7 @@ use crate::{
     policy,
     session::{
         labels::{Handle, handles},
-        own_record,
+        own_record, own_records,
     },
     spine::Opened,
 };
@@ -162,6 +162,50 @@ fn is_person(selection: &Selection, place: &Place) -> bool {
     key.is_some_and(|key| key.kind() == Kind::Person)
 }
 
+/// Who keeps a hit, and who knows of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Found by an own query.
+    Asker,
+    /// Of an own record that a peer asked about, which does not know.
+    Holder,
+    /// The same, and the peer told of it.
+    Both,
+}
+
+/// What an asker says it found, as far as this holder has it: kept once the log is closed. Returns how many are not held here beside that.
+pub(crate) fn told_by_asker(
+    about: &About,
+    dataset: &Dataset,
+    selection: &Selection,
+    hits: &[Identifier],
+    asked: u64,
+) -> Result<(Vec<FoundRecord>, u64), NodeError> {
+    let (mut found, mut unknown) = (Vec::new(), 0);
+    for identifier in hits {
+        let records = own_records(dataset, selection, identifier, Some(asked))?;
+        unknown += u64::from(records.is_empty());
+        let (kind, canonical) = (identifier.kind(), identifier.canonical());
+        let row = |record: &Record| about.row(dataset, kind, canonical, None, record, Known::Both);
+        found.extend(records.iter().map(row));
+    }
+    Ok((found, unknown))
+}
+
+impl Findings {
+    /// What to tell a holder of them, each identifier once.
+    pub(crate) fn identifiers(&self, dataset: &Dataset, selection: &Selection) -> Result<Vec<Identifier>, StoreError> {
+        let mut all = Vec::with_capacity(self.hits.len());
+        for place in &self.hits {
+            all.push(dataset.hit(selection, place)?.identifier);
+        }
+        all.extend(self.candidates.iter().map(|candidate| candidate.person.clone()));
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+}
+
 /// Hidden records of this holder that a query asked about.
 pub(crate) struct Noticed {
     pub(crate) dataset: Dataset,
@@ -179,7 +223,10 @@ impl Noticed {
             let hit = self.dataset.hit(&self.selection, &place?)?;
             let (kind, canonical) = (hit.identifier.kind(), hit.identifier.canonical());
             let living = hit.records.iter().filter(|record| !record.has_expired(today));
-            found.extend(living.map(|record| self.about.row(&self.dataset, kind, canonical, None, record, true)));
+            found.extend(living.map(|record| {
+                self.about
+                    .row(&self.dataset, kind, canonical, None, record, Known::Holder)
+            }));
         }
         store.keep_hits(&found, today)
     }
@@ -273,7 +320,7 @@ impl About {
         canonical: &str,
         score: Option<f64>,
         record: &Record,
-        as_holder: bool,
+        known: Known,
     ) -> FoundRecord {
         FoundRecord {
             transaction: self.transaction,
@@ -283,7 +330,8 @@ impl About {
             dataset: dataset.info().name.clone(),
             purpose: self.purpose.clone(),
             case_reference: self.case_reference.clone(),
-            as_holder,
+            as_holder: known != Known::Asker,
+            by_both: known != Known::Holder,
             kind,
             canonical: canonical.to_owned(),
             score,
@@ -318,8 +366,9 @@ impl Findings {
         today: Date,
     ) -> Result<(), StoreError> {
         const TOGETHER: usize = 4096;
-        let row =
-            |kind, canonical: &str, score, record: &Record| about.row(dataset, kind, canonical, score, record, false);
+        let row = |kind, canonical: &str, score, record: &Record| {
+            about.row(dataset, kind, canonical, score, record, Known::Asker)
+        };
         let mut batch = Vec::new();
         let flush = |batch: &mut Vec<FoundRecord>, least: usize| {
             if batch.len() >= least {

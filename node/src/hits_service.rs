@@ -113,10 +113,13 @@ fn started(
     now: Timestamp,
 ) -> Result<(FollowUp, bool), NodeError> {
     if found.as_holder {
-        let message = format!(
-            "{} knows nothing of this one: it is of an own record of class d",
-            found.peer
-        );
+        let message = match found.by_both {
+            true => format!("{} asked about this one, and told you that it found it", found.peer),
+            false => format!(
+                "{} knows nothing of this one: it is of an own record of class d",
+                found.peer
+            ),
+        };
         return Err(NodeError::refused(Reason::InvalidRequest, message));
     }
     let is_same = |one: &FoundRecord| {

@@ -13,7 +13,7 @@ use overlap_proto::{
     peer::{Request as Message, Response as Reply},
 };
 use overlap_psi::PeerMisbehaved;
-use overlap_store::FollowUp;
+use overlap_store::{FollowUp, FoundRecord};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -57,7 +57,11 @@ impl PeerService for Peers {
         node.queries.clone().spawn(async move {
             let held = hold(&node, &caller, trace, requests, replies.clone()).await;
             let (last, noticed) = match held {
-                Ok(Held { noticed, partly }) => match show(&node, partly, &replies).await {
+                Ok(Held {
+                    noticed,
+                    partly,
+                    shared,
+                }) => match show(&node, partly, shared, &replies).await {
                     Ok(()) => (Ok(Reply::Complete.into()), noticed),
                     Err(error) => (Err(error.to_peer_status()), noticed),
                 },
@@ -211,7 +215,7 @@ async fn hold(
         )),
         Ok(Ok(Some(message))) => match Message::try_from(message) {
             Err(error) => Err(unopened(node, caller, error.into())),
-            Ok(Message::Blinded(_) | Message::Mirrored(_)) => Err(unopened(
+            Ok(Message::Blinded(_) | Message::Mirrored(_) | Message::Found(_)) => Err(unopened(
                 node,
                 caller,
                 NodeError::PeerProtocol {
@@ -229,10 +233,11 @@ async fn hold(
     spine::run(node, decision, Hold { requests, replies }).await
 }
 
-/// Keeps the hits of which the asker is shown the kind alone, and shows it that.
+/// Keeps what the asker told, and the hits of which it is shown the kind alone, and shows it that.
 async fn show(
     node: &Arc<Node>,
     partly: Vec<FollowUp>,
+    shared: Vec<FoundRecord>,
     replies: &mpsc::Sender<Result<pb::MatchResponse, Status>>,
 ) -> Result<(), NodeError> {
     let shown = partly.iter().map(|row| PartlyVisible {
@@ -240,11 +245,15 @@ async fn show(
         kind: row.kind,
     });
     let shown: Vec<PartlyVisible> = shown.collect();
-    if shown.is_empty() {
+    if shown.is_empty() && shared.is_empty() {
         return Ok(());
     }
     let store = Arc::clone(&node.store);
-    blocking(move || store.follow_ups().put(&partly)).await??;
+    blocking(move || {
+        store.keep_hits(&shared, retention::today())?;
+        store.follow_ups().put(&partly)
+    })
+    .await??;
     for hits in shown.chunks(MOST_PARTLY) {
         let message = Ok(Reply::Partly(hits.to_vec()).into());
         let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(message)).await;

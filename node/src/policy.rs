@@ -13,7 +13,7 @@ pub(crate) use hold::authorise_hold;
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use overlap_agreement::{Agreement, Grant, OrderRule, Signed};
+use overlap_agreement::{Agreement, Grant, OrderRule, Recipient, Signed};
 use overlap_audit::{Digest, Entry, InputSalt, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;

@@ -6,7 +6,7 @@ mod holder;
 pub(crate) mod labels;
 
 pub(crate) use asker::{Ask, Progress};
-pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, own_record, told};
+pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, own_record, own_records, told};
 pub(crate) use holder::{Held, Hold};
 
 use std::{io, time::Duration};

@@ -10,6 +10,7 @@ pub mod approval;
 mod check;
 pub mod fault;
 pub mod follow_up;
+pub mod found;
 pub mod log;
 pub mod operator;
 pub mod peer;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     CHUNK, WireError, agreement, check,
     follow_up::{self, PartlyVisible},
+    found::Found,
     pb::peer::{self as pb, match_request, match_response},
 };
 
@@ -74,6 +75,8 @@ pub enum Request {
     Blinded(Vec<Encoded>),
     /// The holder's points of a mirrored pass, evaluated.
     Mirrored(Vec<Encoded>),
+    /// What was found, where the result is for both.
+    Found(Found),
 }
 
 /// A message of the holder.
@@ -139,6 +142,7 @@ impl TryFrom<pb::MatchRequest> for Request {
         Ok(match check::present("request.message", message.message)? {
             match_request::Message::Open(open) => Self::Open(Box::new(open.try_into()?)),
             match_request::Message::Blinded(blinded) => Self::Blinded(elements("blinded.elements", &blinded.elements)?),
+            match_request::Message::Found(found) => Self::Found(found.try_into()?),
             match_request::Message::Mirrored(mirrored) => {
                 Self::Mirrored(elements("mirrored.elements", &mirrored.elements)?)
             }

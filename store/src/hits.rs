@@ -33,8 +33,10 @@ pub struct FoundRecord {
     pub purpose: String,
     /// Case reference of the match.
     pub case_reference: String,
-    /// Whether it was the peer that asked, and this agency alone knows of the hit.
+    /// Whether it was the peer that asked.
     pub as_holder: bool,
+    /// Whether the peer knows of it too; it does of what it asked itself.
+    pub by_both: bool,
     /// Kind of the identifier.
     pub kind: Kind,
     /// The identifier in canonical form.

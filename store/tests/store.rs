@@ -324,6 +324,7 @@ fn hits_are_kept_and_erased() {
         found: Timestamp::UNIX_EPOCH,
         agreement: Digest([1; 32]),
         as_holder: false,
+        by_both: true,
         peer: "kmar".into(),
         dataset: "cases".into(),
         purpose: "p".into(),

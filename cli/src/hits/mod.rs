@@ -189,7 +189,9 @@ pub(crate) async fn run(settings: Settings, command: Command, output: &mut Outpu
         } => {
             let mut found = list(&mut client, which.transaction, which.reason).await?;
             // what peers ask about, and what cannot be named, is no unit's to hear of
-            found.retain(|one| one.identifier.is_some() && (one.side == "asker" || one.state == "hidden"));
+            found.retain(|one| {
+                one.identifier.is_some() && (one.side == "asker" || one.state == "hidden" || one.state == "shared")
+            });
             let files = export(&found, &to, replace)?;
             output.print(&files, |out| {
                 let mut shown = table(["origin", "hits", "file"]);
@@ -275,6 +277,7 @@ impl FoundShape {
             ("pending", "holder") => format!("you decide by {}", self.decide_by.as_deref().unwrap_or_default()),
             ("pending", _) => format!("{} decides", self.peer),
             ("hidden", _) => "you alone know".to_owned(),
+            ("shared", _) => format!("{} found it", self.peer),
             (state, _) => match &self.declined {
                 Some(why) => format!("{state}: {why}"),
                 None => state.to_owned(),

@@ -174,7 +174,11 @@ fn found_hit(id: HitId, found: FoundRecord, followed: &Followed, now: Timestamp)
     let key = (found.agreement, found.peer.clone(), found.kind, found.canonical.clone());
     let row = followed.own.get(&key).filter(|_| !found.as_holder);
     let standing = row.map(|row| row.standing(now));
-    let plain = if found.as_holder { "hidden" } else { "found" };
+    let plain = match (found.as_holder, found.by_both) {
+        (true, false) => "hidden",
+        (true, true) => "shared",
+        (false, _) => "found",
+    };
     pb::FoundHit {
         transaction: operator::id(found.transaction),
         found: found.found.to_string(),

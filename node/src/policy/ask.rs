@@ -92,6 +92,9 @@ fn ask(
     entry.dataset_version = Some(dataset.info().version);
     let (held, grant) = choose(node, request, &peer.id, now)?;
     cite(entry, &held, &config.id);
+    if grant.result == Recipient::Both {
+        entry.recipients.push(peer.id.clone());
+    }
     let agreement = held.agreement();
     let holds = dataset.info().kinds();
     let kinds: Vec<Kind> = match &request.kinds {

@@ -99,6 +99,9 @@ fn hold(
         on_behalf_of: open.on_behalf_of.as_deref(),
     };
     let grant = ask.covering(agreement, &grants)?.clone();
+    if grant.result == Recipient::Both {
+        entry.recipients.push(config.id.clone());
+    }
     check_size(open.set_size, &grant)?;
     let query = query_of(peer, open, false);
     check_rules(

@@ -1,10 +1,13 @@
 //! The asker's part of a match.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use overlap_agreement::Recipient;
 use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK, WireError,
+    follow_up::PartlyVisible,
+    found::{Found, MOST_FOUND},
     pb::peer as pb,
     peer::{self, Response},
 };
@@ -128,6 +131,8 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
             let idle = node.config.limits.idle_stream;
             send(&requests, peer::mirrored(&evaluated), idle, &permitted.peer.name).await?;
         }
+        // held open for what is found, where that is for both
+        let sharing = (permitted.grant.result == Recipient::Both).then(|| requests.clone());
         let blinding = tokio::spawn(blind(
             Arc::clone(node),
             permitted.dataset.clone(),
@@ -138,7 +143,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         ));
 
         let open_size = permitted.opening.set_size;
-        let (mut worked, mut partly) = (None, Vec::new());
+        let (mut worked, mut partly, mut is_complete) = (None, Vec::new(), false);
         loop {
             let reply = match incoming.next().await {
                 Ok(Some(Response::Reply(reply))) => reply,
@@ -150,7 +155,10 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                     partly.extend(hits);
                     continue;
                 }
-                Ok(Some(Response::Complete)) => break,
+                Ok(Some(Response::Complete)) => {
+                    is_complete = true;
+                    break;
+                }
                 Ok(Some(_)) => return Err(incoming.misbehaved(PeerMisbehaved::OutOfTurn)),
                 Ok(None) => return Err(NodeError::PeerHungUp { peer: incoming.peer }),
                 // the own set may be what failed
@@ -170,6 +178,9 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                     peer: peer_size,
                 },
             );
+            if sharing.is_some() && received == total {
+                break;
+            }
         }
         fault::point(Side::Asker, "received");
         let matched = node
@@ -196,6 +207,16 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                     (false, count) => (count, Outcome::Hit),
                 };
                 finding.output_count = (!is_small).then_some(count);
+                if let Some(requests) = sharing {
+                    let found = Found {
+                        count: finding.output_count,
+                        ..Found::default()
+                    };
+                    let idle = node.config.limits.idle_stream;
+                    send(&requests, found.into(), idle, &permitted.peer.name).await?;
+                    drop(requests);
+                    incoming.complete(is_complete, 0).await?;
+                }
                 let answer = Answer {
                     count,
                     suppressed_below: is_small.then_some(least),
@@ -213,13 +234,29 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         };
         let (dataset, selection) = (permitted.dataset.clone(), permitted.selection.clone());
         let findings = blocking(move || findings::find(&dataset, &selection, &matched, peer_size)).await??;
+        let findings = match sharing {
+            None => findings,
+            Some(requests) => {
+                let (findings, shared) = share(opened, findings, requests, node.config.limits.idle_stream).await?;
+                finding.remark = shared;
+                let left = permitted.grant.mirror.saturating_sub(partly.len() as u64);
+                partly.extend(incoming.complete(is_complete, left).await?);
+                findings
+            }
+        };
         finding.hits = Some(findings.hits.len() as u64);
         finding.candidates = Some(findings.candidates.len() as u64);
         // items of persons that make no candidate are nobody's to know
         let found = (findings.hits.len() + findings.candidates.len()) as u64;
         finding.output_count = Some(found);
         if !partly.is_empty() {
-            finding.remark = Some(format!("of {} hits more the kind alone is shown", partly.len()));
+            let shown = format!("of {} hits more the kind alone is shown", partly.len());
+            finding.remark = Some(
+                finding
+                    .remark
+                    .take()
+                    .map_or(shown.clone(), |told| format!("{told}; {shown}")),
+            );
         }
         let is_hit = found > 0 || !partly.is_empty();
         let answer = Answer {
@@ -231,6 +268,31 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         };
         Ok((if is_hit { Outcome::Hit } else { Outcome::NoHit }, answer))
     }
+}
+
+/// Tells the holder what was found.
+async fn share(
+    opened: &Opened,
+    findings: Findings,
+    requests: mpsc::Sender<pb::MatchRequest>,
+    idle: Duration,
+) -> Result<(Findings, Option<String>), NodeError> {
+    let terms = opened.terms();
+    let (dataset, selection) = (terms.dataset.clone(), terms.selection.clone());
+    let (findings, all) = blocking(move || {
+        let all = findings.identifiers(&dataset, &selection)?;
+        Ok::<_, StoreError>((findings, all))
+    })
+    .await??;
+    for hits in all.chunks(MOST_FOUND) {
+        let found = Found {
+            hits: hits.to_vec(),
+            count: None,
+        };
+        send(&requests, found.into(), idle, &terms.peer.name).await?;
+    }
+    let remark = (!all.is_empty()).then(|| format!("{} was told of {} identifiers", terms.peer.name, all.len()));
+    Ok((findings, remark))
 }
 
 /// Whether a count may be told beside those before it; if so, it is kept to be held against those after it.
@@ -323,6 +385,24 @@ impl Incoming {
                     source,
                 }),
         }
+    }
+
+    /// Waits for the end, with at most so many hits of which the kind alone is shown.
+    async fn complete(&mut self, is_complete: bool, most: u64) -> Result<Vec<PartlyVisible>, NodeError> {
+        let mut partly = Vec::new();
+        while !is_complete {
+            match self.next().await? {
+                Some(Response::Partly(hits)) if (partly.len() + hits.len()) as u64 <= most => partly.extend(hits),
+                Some(Response::Complete) => break,
+                Some(_) => return Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+                None => {
+                    return Err(NodeError::PeerHungUp {
+                        peer: self.peer.clone(),
+                    });
+                }
+            }
+        }
+        Ok(partly)
     }
 
     async fn within_idle<T>(&self, future: impl Future<Output = T>) -> Result<T, NodeError> {

@@ -209,7 +209,7 @@ fn look_up(
 }
 
 /// Own records that hold an identifier or, with the size of the asker's set, may be about the person, by number.
-fn own_records(
+pub(crate) fn own_records(
     dataset: &Dataset,
     selection: &Selection,
     identifier: &Identifier,

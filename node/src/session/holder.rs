@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use overlap_agreement::Recipient;
 use overlap_audit::{Outcome, Side};
 use overlap_proto::{
     CHUNK,
+    found::Found,
     pb::peer as pb,
     peer::{Mode, Request, Response},
 };
@@ -21,7 +23,7 @@ use overlap_psi::{
     mirror::{Mirror, Watch},
 };
 use overlap_records::Visibility;
-use overlap_store::{Classes, Element, FollowUp, SealedSorter, Selection, StoreError};
+use overlap_store::{Classes, Element, FollowUp, FoundRecord, SealedSorter, Selection, StoreError};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
@@ -32,7 +34,7 @@ use super::{labels::Handles, misuse_of, peer_fault, protocol_terms, send, send_b
 use crate::{
     error::NodeError,
     fault,
-    findings::{About, Noticed, partly_held, unasked},
+    findings::{About, Noticed, partly_held, told_by_asker, unasked},
     node::{Node, now},
     policy,
     pool::{Pool, blocking},
@@ -48,6 +50,9 @@ const BETWEEN: Duration = Duration::from_secs(1);
 /// When the points of a mirrored pass leave, after it began: later than they are ready, so that it does not tell how many are real.
 const MIRROR_BASE: Duration = Duration::from_millis(50);
 const MIRROR_EACH: Duration = Duration::from_micros(150);
+
+/// Most identifiers that an asker tells a holder it found.
+const MOST_SHARED: u64 = 1 << 20;
 
 /// Answers one match.
 pub(crate) struct Hold<S> {
@@ -90,17 +95,33 @@ where
         work.answer(opened, terms, own_size, evaluator, tokeniser).await?;
         fault::point(Side::Holder, "handed");
         // Everything is out: from here on an asker that hangs up or is silent cannot make it look as if nothing had been supplied.
-        finding.remark = match work.expect_end(terms).await {
+        let mut shared = Found::default();
+        finding.remark = match work.expect_end(terms, permitted.grant.result, &mut shared).await {
             Ok(()) => None,
             Err(ended @ (NodeError::PeerHungUp { .. } | NodeError::PeerIdle { .. })) => {
                 Some(format!("all was handed over; then {ended}"))
             }
             Err(error) => return Err(error),
         };
+        let mut held = Held::default();
+        if permitted.grant.result == Recipient::Both {
+            let (dataset, selection) = (permitted.dataset.clone(), permitted.selection.clone());
+            let (about, asked, count) = (About::of(opened, now()), open.set_size, shared.count);
+            let told = blocking(move || told_by_asker(&about, &dataset, &selection, &shared.hits, asked));
+            let (found, unknown) = told.await??;
+            let identifiers: BTreeSet<_> = found.iter().map(|one| (one.kind, &one.canonical)).collect();
+            finding.hits = Some(count.unwrap_or(identifiers.len() as u64));
+            if unknown > 0 {
+                finding.remark = Some(format!(
+                    "{unknown} identifiers that the asker says it found are not held here"
+                ));
+            }
+            held.shared = found;
+        }
         let Some(Mirrored { partly, first, hidden }) = mirrored else {
-            return Ok((Outcome::Done, Held::default()));
+            return Ok((Outcome::Done, held));
         };
-        finding.hits = Some(work.noticed.len() as u64);
+        finding.hits = Some(finding.hits.unwrap_or_default() + work.noticed.len() as u64);
         let behind = work.noticed.split_off(&first);
         let positions: Vec<u32> = work.noticed.into_iter().collect();
         let noticed = Noticed {
@@ -112,10 +133,8 @@ where
         let fresh = unasked(opened, open.dataset.clone(), now());
         let (store, dataset) = (Arc::clone(&node.store), permitted.dataset.clone());
         let found = blocking(move || partly_held(fresh, &store, &dataset, &partly, &positions)).await??;
-        let held = Held {
-            noticed: Some(noticed),
-            partly: found,
-        };
+        held.noticed = Some(noticed);
+        held.partly = found;
         Ok((Outcome::Done, held))
     }
 }
@@ -127,6 +146,8 @@ pub(crate) struct Held {
     pub(crate) noticed: Option<Noticed>,
     /// Hits of which the asker is shown the kind alone.
     pub(crate) partly: Vec<FollowUp>,
+    /// What the asker says it found, where the result is for both.
+    pub(crate) shared: Vec<FoundRecord>,
 }
 
 /// What took part in a mirrored pass: first what an asker is shown the kind of, then what is hidden.
@@ -387,13 +408,28 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         Ok(Some(Mirrored { partly, first, hidden }))
     }
 
-    /// The asker ends its stream once it has sent what it announced.
-    async fn expect_end(&mut self, terms: Terms) -> Result<(), NodeError> {
-        match self.next().await? {
-            None => Ok(()),
-            Some(_) => Err(self.misbehaved(PeerMisbehaved::TooMany {
-                announced: terms.initiator_size(),
-            })),
+    /// The asker ends its stream once it has sent what it announced and, where the result is for both, what it found.
+    async fn expect_end(&mut self, terms: Terms, result: Recipient, shared: &mut Found) -> Result<(), NodeError> {
+        loop {
+            match self.request().await? {
+                None => return Ok(()),
+                Some(Request::Found(found)) if result == Recipient::Both => {
+                    shared.hits.extend(found.hits);
+                    shared.count = shared.count.or(found.count);
+                    // no more can be in common than the asker has, and no more are held in memory than this
+                    if shared.hits.len() as u64 > terms.initiator_size().min(MOST_SHARED) {
+                        return Err(self.misbehaved(PeerMisbehaved::TooMany {
+                            announced: terms.initiator_size().min(MOST_SHARED),
+                        }));
+                    }
+                }
+                Some(Request::Blinded(_)) => {
+                    return Err(self.misbehaved(PeerMisbehaved::TooMany {
+                        announced: terms.initiator_size(),
+                    }));
+                }
+                Some(_) => return Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+            }
         }
     }
 
@@ -401,7 +437,9 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         match self.request().await? {
             None => Ok(None),
             Some(Request::Blinded(elements)) => Ok(Some(elements)),
-            Some(Request::Open(_) | Request::Mirrored(_)) => Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
+            Some(Request::Open(_) | Request::Mirrored(_) | Request::Found(_)) => {
+                Err(self.misbehaved(PeerMisbehaved::OutOfTurn))
+            }
         }
     }
 
