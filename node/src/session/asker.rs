@@ -215,7 +215,9 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                     let idle = node.config.limits.idle_stream;
                     send(&requests, found.into(), idle, &permitted.peer.name).await?;
                     drop(requests);
-                    incoming.complete(is_complete, 0).await?;
+                    if !is_complete {
+                        incoming.complete(0).await?;
+                    }
                 }
                 let answer = Answer {
                     count,
@@ -240,7 +242,9 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
                 let (findings, shared) = share(opened, findings, requests, node.config.limits.idle_stream).await?;
                 finding.remark = shared;
                 let left = permitted.grant.mirror.saturating_sub(partly.len() as u64);
-                partly.extend(incoming.complete(is_complete, left).await?);
+                if !is_complete {
+                    partly.extend(incoming.complete(left).await?);
+                }
                 findings
             }
         };
@@ -388,12 +392,12 @@ impl Incoming {
     }
 
     /// Waits for the end, with at most so many hits of which the kind alone is shown.
-    async fn complete(&mut self, is_complete: bool, most: u64) -> Result<Vec<PartlyVisible>, NodeError> {
+    async fn complete(&mut self, most: u64) -> Result<Vec<PartlyVisible>, NodeError> {
         let mut partly = Vec::new();
-        while !is_complete {
+        loop {
             match self.next().await? {
                 Some(Response::Partly(hits)) if (partly.len() + hits.len()) as u64 <= most => partly.extend(hits),
-                Some(Response::Complete) => break,
+                Some(Response::Complete) => return Ok(partly),
                 Some(_) => return Err(self.misbehaved(PeerMisbehaved::OutOfTurn)),
                 None => {
                     return Err(NodeError::PeerHungUp {
@@ -402,7 +406,6 @@ impl Incoming {
                 }
             }
         }
-        Ok(partly)
     }
 
     async fn within_idle<T>(&self, future: impl Future<Output = T>) -> Result<T, NodeError> {
