@@ -214,8 +214,12 @@ pub(crate) async fn run(connection: Connection, command: Command, output: &mut O
         }
         Command::List => {
             let mut client = client::connect(&connection.check()?).await?;
-            let answer = client.list_orders(pb::ListOrdersRequest {}).await?.into_inner();
-            let orders: Vec<OrderShape> = answer.orders.into_iter().map(OrderShape::from).collect();
+            let mut answers = client.list_orders(pb::ListOrdersRequest {}).await?.into_inner();
+            let mut orders = Vec::new();
+            while let Some(answer) = answers.message().await? {
+                orders.extend(answer.orders);
+            }
+            let orders: Vec<OrderShape> = orders.into_iter().map(OrderShape::from).collect();
             output.print(&orders, |out| {
                 if orders.is_empty() {
                     return writeln!(out, "there is no order; see `overlap order add --help`");

@@ -74,6 +74,15 @@ impl Agency {
         self.start_as(command);
     }
 
+    /// Starts the node with a clock that is so many seconds ahead.
+    pub fn start_with_clock(&mut self, seconds: i64) {
+        let mut command = program("overlap-node");
+        command
+            .args(["--config", text(&self.file("node.toml"))])
+            .env("OVERLAP_CLOCK", seconds.to_string());
+        self.start_as(command);
+    }
+
     /// Waits until the node has ended by itself, with a signal.
     pub fn wait_for_death(&mut self) {
         use std::os::unix::process::ExitStatusExt as _;

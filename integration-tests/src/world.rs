@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Lets a running node take in what its agency agreed on.
-    fn take_agreements(&self, name: &str) {
+    pub fn take_agreements(&self, name: &str) {
         if !self.agency(name).is_running() {
             return;
         }

@@ -177,3 +177,25 @@ async fn the_whole_view_of_the_asker_is_the_same_with_and_without() {
     let shown = Ran::json(&world.run("kmar", "operator", &["--json", "dataset", "show", "cases"]));
     assert_eq!((&shown["records"], &shown["withheld"]), (&101.into(), &100.into()));
 }
+
+#[test]
+fn what_is_partly_visible_says_nothing_of_what_is_hidden() {
+    // room for two points: the record of class c has its place whatever else there is
+    let world = world("mirror = 2");
+    let dim = "dim;06-10000003;c\n";
+    let seen = |csv: &str| {
+        import(&world, csv);
+        let found = world.ask("hits", &["--kind", "phone"]).json();
+        (
+            found["count"].clone(),
+            found["peer_set_size"].clone(),
+            found["partly"].clone(),
+        )
+    };
+    let without = seen(&format!("{WITHOUT}{dim}"));
+    assert_eq!(without, (1.into(), 1.into(), serde_json::json!({ "phone": 1 })));
+    let many: String = (0..50).map(|n| format!("i{n};06-2{n:07};d\n")).collect();
+    assert_eq!(seen(&format!("{WITH}{many}{dim}")), without);
+    // and an item that both a record of class c and a hidden one hold is one of class c
+    assert_eq!(seen(&format!("{WITHOUT}informant;06-10000003;d\n{dim}")), without);
+}

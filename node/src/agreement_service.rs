@@ -319,7 +319,9 @@ pub(crate) async fn commit_input(
     entry.dataset = Some(wish.dataset.clone());
     entry.kinds = wish.kinds.iter().map(ToString::to_string).collect();
     entry.mode = Some(wish.mode.to_string());
-    let held = permitted(node, user, Action::AddOrder, &mut entry).and_then(|()| {
+    let permitted = node.permit_on(user, Action::CommitInput, &wish.dataset);
+    let held = permitted.and_then(|role| {
+        entry.role = Some(role.name().to_owned());
         node.store
             .dataset(&wish.dataset)
             .ok_or_else(|| no_dataset(&wish.dataset))
@@ -334,7 +336,7 @@ pub(crate) async fn commit_input(
             let spill = session::spill_directory(&running).map_err(StoreError::Spill)?;
             let log = running.store.log();
             let salt = InputSalt::random().map_err(|_| StoreError::Crypto)?;
-            let kept = salt.as_bytes().to_vec();
+            let kept = policy::dated_salt(&salt, now());
             let commitment = log.commit_input(id, &dataset, &selection, Some(salt), &spill)?;
             // the query makes the tree again; only the salt has to be known then
             log.drop_input(id)?;

@@ -233,6 +233,20 @@ impl Agreements {
             .collect()
     }
 
+    /// Forgets those whose validity was over before a moment: nothing revives them, whatever a peer still has of them.
+    pub(crate) fn forget(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |agreement: &Signed<Agreement>| agreement.document().valid_until < before;
+        let erased = self.store.documents().erase(DocumentKind::Agreement, |row| {
+            let row: Option<Row> = serde_json::from_slice(row).ok();
+            let signed = row.and_then(|row| Signed::parse(row.agreement.as_bytes()).ok());
+            signed.is_some_and(|signed| is_over(&signed))
+        })?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, held| !is_over(&held.signed));
+        Ok(erased)
+    }
+
     /// How one stands.
     pub(crate) fn standing(&self, held: &Held, now: Timestamp) -> Standing {
         match held.alone(now) {

@@ -1,4 +1,5 @@
-//! Fault points: where a test may kill the node, to see that nothing is lost. Not there in release builds.
+//! Faults that a test may bring about: where the node is killed, to see that nothing is lost, and a clock that is wrong. Not there in
+//! release builds.
 
 /// Ends the process at once, as `kill -9` does, if the environment variable `OVERLAP_FAULT` names this point.
 #[cfg(debug_assertions)]
@@ -13,6 +14,23 @@ pub(crate) fn point(side: overlap_audit::Side, step: &str) {
             std::thread::park();
         }
     }
+}
+
+/// How far the node's clock is set wrong, in seconds, by the environment variable `OVERLAP_CLOCK`.
+#[cfg(debug_assertions)]
+pub(crate) fn clock() -> jiff::SignedDuration {
+    static SET: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
+    let seconds = SET.get_or_init(|| {
+        let set = std::env::var("OVERLAP_CLOCK").ok();
+        set.and_then(|set| set.parse().ok()).unwrap_or_default()
+    });
+    jiff::SignedDuration::from_secs(*seconds)
+}
+
+/// Nothing.
+#[cfg(not(debug_assertions))]
+pub(crate) fn clock() -> jiff::SignedDuration {
+    jiff::SignedDuration::ZERO
 }
 
 /// Nothing.

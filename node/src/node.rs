@@ -160,5 +160,6 @@ impl Tls {
 /// The time, to the millisecond that the log keeps.
 pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
+    let now = now.checked_add(crate::fault::clock()).unwrap_or(now);
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }

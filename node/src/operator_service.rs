@@ -40,6 +40,8 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl OperatorService for Operators {
     type ExportLogStream = Pin<Box<dyn Stream<Item = Result<pb::ExportLogResponse, Status>> + Send>>;
+    type ListAgreementsStream = Pin<Box<dyn Stream<Item = Result<pb::ListAgreementsResponse, Status>> + Send>>;
+    type ListOrdersStream = Pin<Box<dyn Stream<Item = Result<pb::ListOrdersResponse, Status>> + Send>>;
     type ListHitsStream = Pin<Box<dyn Stream<Item = Result<pb::ListHitsResponse, Status>> + Send>>;
     type MatchStream = Pin<Box<dyn Stream<Item = Result<pb::MatchResponse, Status>> + Send>>;
 
@@ -248,16 +250,19 @@ impl OperatorService for Operators {
         .await
     }
 
-    async fn list_agreements(&self, request: Request<pb::ListAgreementsRequest>) -> Answer<pb::ListAgreementsResponse> {
-        self.answer(request, |node, user, _| async move {
-            node.permit(&user, Action::ReadAgreements)?;
-            let agreements = node.agreements.all();
-            let agreements = agreements.iter().map(|held| agreement_service::shown(&node, held));
+    async fn list_agreements(&self, request: Request<pb::ListAgreementsRequest>) -> Answer<Self::ListAgreementsStream> {
+        let user = self.user(&request)?;
+        let node = Arc::clone(&self.0);
+        node.permit(&user, Action::ReadAgreements)
+            .map_err(|error| error.to_status())?;
+        // one in a message: each is far from the largest that there may be, and all of them may not be
+        let all = node.agreements.all().into_iter();
+        let each = all.map(move |held| {
             Ok(pb::ListAgreementsResponse {
-                agreements: agreements.collect(),
+                agreements: vec![agreement_service::shown(&node, &held)],
             })
-        })
-        .await
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(each))))
     }
 
     async fn add_order(&self, request: Request<pb::AddOrderRequest>) -> Answer<pb::AddOrderResponse> {
@@ -267,18 +272,18 @@ impl OperatorService for Operators {
         .await
     }
 
-    async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Answer<pb::ListOrdersResponse> {
-        self.answer(request, |node, user, _| async move {
-            node.permit(&user, Action::ReadOrders)?;
-            let orders = node.orders.all();
-            let orders = orders
-                .iter()
-                .map(|(hash, held)| agreement_service::shown_order(*hash, held));
+    async fn list_orders(&self, request: Request<pb::ListOrdersRequest>) -> Answer<Self::ListOrdersStream> {
+        let user = self.user(&request)?;
+        self.0
+            .permit(&user, Action::ReadOrders)
+            .map_err(|error| error.to_status())?;
+        let all = self.0.orders.all().into_iter();
+        let each = all.map(|(hash, held)| {
             Ok(pb::ListOrdersResponse {
-                orders: orders.collect(),
+                orders: vec![agreement_service::shown_order(hash, &held)],
             })
-        })
-        .await
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(each))))
     }
 
     async fn commit_input(&self, request: Request<pb::CommitInputRequest>) -> Answer<pb::CommitInputResponse> {

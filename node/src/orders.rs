@@ -214,6 +214,20 @@ impl Orders {
         Ok(changed)
     }
 
+    /// Forgets those whose validity was over before a moment.
+    pub(crate) fn forget(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = |order: &Signed<Order>| order.document().valid_until < before;
+        let erased = self.store.documents().erase(DocumentKind::Order, |row| {
+            let row: Option<Row> = serde_json::from_slice(row).ok();
+            let signed = row.and_then(|row| Signed::parse(row.order?.as_bytes()).ok());
+            signed.is_some_and(|signed| is_over(&signed))
+        })?;
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, held| !held.signed.as_ref().is_some_and(is_over));
+        Ok(erased)
+    }
+
     fn change(
         &self,
         hash: Digest,

@@ -18,7 +18,7 @@ use overlap_audit::{Digest, Entry, InputSalt, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
 use overlap_records::{Kind, Visibility};
-use overlap_store::{Classes, Dataset, DocumentKind, Quota, Selection, Store};
+use overlap_store::{Classes, Dataset, DocumentKind, Quota, Selection, Store, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -199,9 +199,22 @@ impl Node {
 /// The salt that was drawn for a commitment when its order was drafted.
 fn salt_of(store: &Store, commitment: &Digest) -> Result<Option<InputSalt>, NodeError> {
     let kept = store.documents().get(DocumentKind::Salt, commitment)?;
-    let bytes = kept.as_ref().and_then(|kept| kept.as_slice().try_into().ok());
+    let bytes = kept.as_ref().and_then(|kept| kept.first_chunk().copied());
     // without it the commitments differ, which is what the refusal says
     Ok(bytes.map(InputSalt::from_bytes))
+}
+
+/// A salt as it is kept until its order has come: with when it was drawn.
+pub(crate) fn dated_salt(salt: &InputSalt, now: Timestamp) -> Vec<u8> {
+    [salt.as_bytes().as_slice(), &now.as_second().to_be_bytes()].concat()
+}
+
+/// Forgets salts that were drawn before a moment.
+pub(crate) fn forget_salts(store: &Store, before: Timestamp) -> Result<u64, StoreError> {
+    store.documents().erase(DocumentKind::Salt, |row| {
+        row.last_chunk()
+            .is_some_and(|drawn| i64::from_be_bytes(*drawn) < before.as_second())
+    })
 }
 
 /// An entry with nothing but its ids, its time and its kind.

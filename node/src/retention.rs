@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use overlap_agreement::Ending;
 use overlap_audit::{Digest, Entry, Operation, Outcome, SHREDDING, Side};
 use overlap_proto::fault::Reason;
@@ -44,11 +44,7 @@ pub(crate) async fn every_day(node: Arc<Node>) {
         let purge = node.queries.spawn(async move {
             let purged = purge(&running, None, &blank).await;
             log(&running).await?;
-            let store = Arc::clone(&running.store);
-            let forgotten = blocking(move || {
-                approvals::forget(&store, now())?;
-                differences::forget(&store, now())
-            });
+            let forgotten = blocking(move || forget(&running));
             forgotten.await??;
             purged
         });
@@ -99,6 +95,23 @@ pub(crate) async fn purge(
     }
     purged.hits = hits(node, only, entry).await?;
     failed.map_or(Ok(purged), Err)
+}
+
+/// Forgets what nobody needs any more to understand what the log says, or to ask.
+fn forget(node: &Node) -> Result<(), StoreError> {
+    let now = now();
+    approvals::forget(&node.store, now)?;
+    differences::forget(&node.store, now)?;
+    let Some(before) = SignedDuration::try_from(node.config.limits.keep_log)
+        .ok()
+        .and_then(|kept| now.checked_sub(kept).ok())
+    else {
+        return Ok(());
+    };
+    node.agreements.forget(before)?;
+    node.orders.forget(before)?;
+    policy::forget_salts(&node.store, before)?;
+    Ok(())
 }
 
 /// Shreds what of the log has been kept for long enough; an entry, where there is anything.

@@ -4,6 +4,7 @@ mod asker;
 mod follow_up;
 mod holder;
 pub(crate) mod labels;
+mod mirrored;
 
 pub(crate) use asker::{Ask, Progress};
 pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, own_record, own_records, told};

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use overlap_audit::Digest;
-use rocksdb::{Direction, IteratorMode};
+use rocksdb::{Direction, IteratorMode, WriteBatch};
 use zeroize::Zeroizing;
 
 use crate::{
-    Inner, StoreError,
+    Inner, StoreError, dataset,
     keys::{self, Cf},
     synced,
 };
+
+/// A key, and what is kept there.
+type Row = (Box<[u8]>, Zeroizing<Vec<u8>>);
 
 /// What a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub enum DocumentKind {
     Agreement,
     /// An order.
     Order,
-    /// The salt of an input commitment that an order is to be given for, under the commitment.
+    /// The salt of an input commitment that an order is to be given for, with when it was drawn, under the commitment.
     Salt,
 }
 
@@ -71,23 +74,49 @@ impl Documents {
         sealed.map(open).transpose()
     }
 
+    /// Erases those of a kind that `gone` picks, and takes them off the disk. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
+    pub fn erase(&self, kind: DocumentKind, gone: impl Fn(&[u8]) -> bool) -> Result<u64, StoreError> {
+        let cf = self.inner.cf(Cf::Documents)?;
+        let writing = self.inner.write_lock();
+        let mut writes = WriteBatch::default();
+        for row in self.rows(kind)? {
+            let (key, document) = row?;
+            if gone(&document) {
+                writes.delete_cf(cf, key);
+            }
+        }
+        let erased = writes.len() as u64;
+        if erased > 0 {
+            writes.put_cf(self.inner.cf(Cf::Meta)?, keys::META_SCRUB, []);
+            self.inner.db.write_opt(writes, &synced())?;
+            dataset::scrub(&self.inner, &writing)?;
+        }
+        Ok(erased)
+    }
+
     /// All of a kind, in an order that says nothing.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn all(&self, kind: DocumentKind) -> Result<Vec<Zeroizing<Vec<u8>>>, StoreError> {
+        self.rows(kind)?.map(|row| row.map(|(_, document)| document)).collect()
+    }
+
+    fn rows(&self, kind: DocumentKind) -> Result<impl Iterator<Item = Result<Row, StoreError>> + '_, StoreError> {
         let first = keys::document(kind.code(), [0; keys::TAG]);
         let from = IteratorMode::From(&first, Direction::Forward);
         let rows = self.inner.db.iterator_cf(self.inner.cf(Cf::Documents)?, from);
-        let of_kind = rows.take_while(|row| match row {
+        let of_kind = rows.take_while(move |row| match row {
             Ok((key, _)) => key.first() == Some(&kind.code()),
             Err(_) => true,
         });
-        of_kind
-            .map(|row| {
-                let (key, sealed) = row?;
-                self.inner.keys.documents().open(Cf::Documents, &key, &sealed)
-            })
-            .collect()
+        Ok(of_kind.map(|row| {
+            let (key, sealed) = row?;
+            let document = self.inner.keys.documents().open(Cf::Documents, &key, &sealed)?;
+            Ok((key, document))
+        }))
     }
 }

@@ -264,8 +264,12 @@ fn changed(answer: pb::AgreementResponse, output: &mut Output) -> Result<(), Fai
 }
 
 async fn all(client: &mut Client) -> Result<Vec<AgreementShape>, Failure> {
-    let answer = client.list_agreements(pb::ListAgreementsRequest {}).await?.into_inner();
-    answer.agreements.into_iter().map(AgreementShape::try_from).collect()
+    let mut answers = client.list_agreements(pb::ListAgreementsRequest {}).await?.into_inner();
+    let mut agreements = Vec::new();
+    while let Some(answer) = answers.message().await? {
+        agreements.extend(answer.agreements);
+    }
+    agreements.into_iter().map(AgreementShape::try_from).collect()
 }
 
 async fn list(client: &mut Client, output: &mut Output) -> Result<(), Failure> {

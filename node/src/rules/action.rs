@@ -7,6 +7,7 @@ pub(crate) enum Action {
     EraseDataset,
     PurgeDataset,
     DecideHit,
+    CommitInput,
     ReadHits,
     ReadLog,
     ExportLog,
@@ -27,11 +28,12 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::ImportDataset,
         Self::EraseDataset,
         Self::PurgeDataset,
         Self::DecideHit,
+        Self::CommitInput,
         Self::ReadHits,
         Self::ReadLog,
         Self::ExportLog,
@@ -57,6 +59,7 @@ impl Action {
             Self::EraseDataset => "erase_dataset",
             Self::PurgeDataset => "purge_dataset",
             Self::DecideHit => "decide_hit",
+            Self::CommitInput => "commit_input",
             Self::ReadHits => "read_hits",
             Self::ReadLog => "read_log",
             Self::ExportLog => "export_log",
@@ -84,7 +87,7 @@ impl Action {
     pub(crate) fn is_on_dataset(self) -> bool {
         matches!(
             self,
-            Self::ImportDataset | Self::EraseDataset | Self::PurgeDataset | Self::DecideHit
+            Self::ImportDataset | Self::EraseDataset | Self::PurgeDataset | Self::DecideHit | Self::CommitInput
         )
     }
 }

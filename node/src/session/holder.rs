@@ -23,14 +23,16 @@ use overlap_psi::{
     mirror::{Mirror, Watch},
 };
 use overlap_records::Visibility;
-use overlap_store::{Classes, Element, FollowUp, FoundRecord, SealedSorter, Selection, StoreError};
+use overlap_store::{Classes, Element, FollowUp, FoundRecord, SealedSorter, StoreError};
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
 use zeroize::Zeroizing;
 
-use super::{labels::Handles, misuse_of, peer_fault, protocol_terms, send, send_blocking, spill_directory};
+use super::{
+    labels::Handles, mirrored::Mirrored, misuse_of, peer_fault, protocol_terms, send, send_blocking, spill_directory,
+};
 use crate::{
     error::NodeError,
     fault,
@@ -118,21 +120,20 @@ where
             }
             held.shared = found;
         }
-        let Some(Mirrored { partly, first, hidden }) = mirrored else {
+        let Some(mirrored) = mirrored else {
             return Ok((Outcome::Done, held));
         };
         finding.hits = Some(finding.hits.unwrap_or_default() + work.noticed.len() as u64);
-        let behind = work.noticed.split_off(&first);
-        let positions: Vec<u32> = work.noticed.into_iter().collect();
+        let (positions, behind) = mirrored.positions(&work.noticed);
         let noticed = Noticed {
             dataset: permitted.dataset.clone(),
-            selection: hidden,
-            positions: behind.into_iter().map(|position| position - first).collect(),
+            selection: mirrored.hidden,
+            positions: behind,
             about: About::of(opened, now()),
         };
         let fresh = unasked(opened, open.dataset.clone(), now());
         let (store, dataset) = (Arc::clone(&node.store), permitted.dataset.clone());
-        let found = blocking(move || partly_held(fresh, &store, &dataset, &partly, &positions)).await??;
+        let found = blocking(move || partly_held(fresh, &store, &dataset, &mirrored.partly, &positions)).await??;
         held.noticed = Some(noticed);
         held.partly = found;
         Ok((Outcome::Done, held))
@@ -148,14 +149,6 @@ pub(crate) struct Held {
     pub(crate) partly: Vec<FollowUp>,
     /// What the asker says it found, where the result is for both.
     pub(crate) shared: Vec<FoundRecord>,
-}
-
-/// What took part in a mirrored pass: first what an asker is shown the kind of, then what is hidden.
-struct Mirrored {
-    partly: Selection,
-    /// Place of the first hidden item.
-    first: u32,
-    hidden: Selection,
 }
 
 struct Work<S> {
@@ -375,22 +368,13 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         let partly = Classes::of(&open.roles.iter().copied().collect(), &visibility);
         let partly = selection.clone().of_classes(partly);
         let hidden = selection.of_classes(Classes::hidden());
-        let selections = (partly.clone(), hidden.clone());
         let started = blocking(move || {
-            // those of class c come first: how many find room must not tell of those that are hidden
-            let (partly, hidden) = selections;
-            let stored = |item: Result<Element, StoreError>| Ok(item?.stored);
-            let points = dataset.elements(&partly).take(size).map(stored);
-            let mut points: Vec<Stored> = points.collect::<Result<_, StoreError>>()?;
-            let first = u32::try_from(points.len()).unwrap_or(u32::MAX);
-            for item in dataset.elements(&hidden).take(size - points.len()).map(stored) {
-                points.push(item?);
-            }
+            let (mirrored, points) = Mirrored::collect(&dataset, partly, hidden, size)?;
             let started = pool.install(|| Mirror::start(&points, size, &mut rand::rng()));
             let (mirror, sent) = started.map_err(|misuse| misuse_of(&misuse))?;
-            Ok::<_, NodeError>((mirror, sent, first))
+            Ok::<_, NodeError>((mirror, sent, mirrored))
         });
-        let (mirror, sent, first) = started.await??;
+        let (mirror, sent, mirrored) = started.await??;
         tokio::time::sleep_until(leave.into()).await;
         for chunk in sent.chunks(CHUNK) {
             self.reply(Response::Mirror(chunk.to_vec())).await?;
@@ -405,7 +389,7 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
         }
         let watch = self.node.pool.run(move || mirror.finish(&evaluated)).await?;
         self.watch = Some(watch.map_err(|source| self.misbehaved(source))?);
-        Ok(Some(Mirrored { partly, first, hidden }))
+        Ok(Some(mirrored))
     }
 
     /// The asker ends its stream once it has sent what it announced and, where the result is for both, what it found.
