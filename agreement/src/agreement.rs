@@ -215,6 +215,8 @@ const MAX_PARTIES: usize = 16;
 const MAX_SET: u64 = u32::MAX as u64;
 /// Longest time to decide on a hit, in days.
 const MAX_DAYS: u64 = 90;
+/// Largest set whose hits are for both: the holder has what it is told in memory.
+const MAX_SHARED: u64 = 1 << 18;
 /// Most points of a mirrored pass: both sides hold them in memory.
 const MAX_MIRROR: u64 = 1 << 16;
 
@@ -347,6 +349,12 @@ impl Grant {
         }
         if !(1..=self.max_set_size).contains(&self.min_set_size) {
             return Err(Flaw::new("grant: min_set_size must be 1 to max_set_size"));
+        }
+        let shares_hits = self.result == Recipient::Both && self.modes.contains(&Mode::Hits);
+        if shares_hits && self.max_set_size > MAX_SHARED {
+            return Err(Flaw::new(format!(
+                "grant: max_set_size must be at most {MAX_SHARED} where the result is for both"
+            )));
         }
         if self.mirror > MAX_MIRROR {
             return Err(Flaw::new(format!("grant: mirror must be at most {MAX_MIRROR}")));

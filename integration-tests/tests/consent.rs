@@ -34,6 +34,7 @@ fn world(grant: &str) -> World {
     let mut world = World::new(&["politie", "kmar"]);
     world.agree(&Agreement {
         grant,
+        max_set_size: 1000,
         ..Agreement::between("politie", "kmar")
     });
     world.configure();

@@ -12,12 +12,13 @@ use serde_json::Value;
 use tonic::Status;
 use uuid::Uuid;
 
-/// Two numbers are asked about.
-const ASKED: &str = "ref;phone\nx;06-10000001\ny;06-10000002\n";
+/// Three numbers are asked about.
+const ASKED: &str = "ref;phone\nx;06-10000001\ny;06-10000002\nz;06-10000007\n";
 const HELD: &str = "ref;phone;email;class;role\n\
     closed;06-10000001;closed@example.org;b;suspect\n\
     informant;06-10000003;secret@example.org;d;suspect\n\
     dim;06-10000004;dim@example.org;c;suspect\n\
+    near;06-10000007;near@example.org;c;suspect\n\
     child;06-10000005;child@example.org;a;victim\n\
     other;06-10000006;other@example.org;a;suspect\n";
 
@@ -91,7 +92,7 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_match_found_is_not_told_and_only_as_often_as_it_asked() {
     let mut scene = scene().await;
-    // the match asked about two items: an asker that lies learns of two identifiers, and no more than a match would have said
+    // the match asked about three items: an asker that lies learns of as many identifiers, and no more than a match would have said
     let informant = scene
         .ask(|wish| wish.identifier = Some(phone("+31610000003")))
         .await
@@ -106,12 +107,13 @@ async fn what_no_match_found_is_not_told_and_only_as_often_as_it_asked() {
         .await
         .unwrap();
     assert_eq!((nobody.state, nobody.declined), (informant.state, informant.declined));
-    let third = scene.ask(|_| {}).await.unwrap_err();
-    assert!(third.message().contains("2 hits of it were followed up"), "{third:?}");
+    scene.ask(|_| {}).await.unwrap();
+    let fourth = scene.ask(|_| {}).await.unwrap_err();
+    assert!(fourth.message().contains("3 hits of it were followed up"), "{fourth:?}");
     let entry = scene.newest();
     assert_eq!(entry["closing"]["outcome"], "denied");
     assert!(
-        text_of(&entry["closing"]["detail"]).contains("asked about 2 items"),
+        text_of(&entry["closing"]["detail"]).contains("asked about 3 items"),
         "{entry}"
     );
 }
@@ -124,7 +126,28 @@ async fn classes_and_roles_that_were_not_shown_cannot_be_claimed() {
         assert_eq!(answer.declined, "not-held", "{number}");
         assert!(answer.records.is_empty());
     }
-    assert_eq!(scene.world.status("kmar")["undecided"], 0);
+    // a hit of which the kind alone was shown: naming the right number is refused like naming a wrong one
+    assert_eq!(scene.world.status("kmar")["undecided"], 1);
+    let listed = scene
+        .world
+        .json("kmar", "functionary", &["hits", "list", "--reason", "a test"]);
+    let id: Uuid = text_of(&listed[0]["id"]).parse().unwrap();
+    let guess = |number: &str| {
+        let number = number.to_owned();
+        move |wish: &mut FollowUp| {
+            wish.id = id;
+            wish.identifier = Some(phone(&number));
+        }
+    };
+    let right = scene.ask(guess("+31610000007")).await.unwrap_err();
+    let wrong = scene.ask(guess("+31610000002")).await.unwrap_err();
+    assert_eq!(right.message(), wrong.message());
+    let without = scene.ask(|wish| {
+        wish.id = id;
+        wish.identifier = None;
+    });
+    let answer = without.await.unwrap();
+    assert_eq!((answer.state.as_str(), answer.canonical.as_str()), ("pending", ""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,19 +25,24 @@ use crate::{
 
 /// How often a peer is asked whether it has decided, while something waits for it.
 const BETWEEN: Duration = Duration::from_secs(15);
+/// How long it is not, after it could not be, or said of something that it was decided and then did not tell: each time is an entry.
+const AFTER_FAILURE: Duration = Duration::from_secs(600);
 /// How often it is looked whether a decision is due.
 const BETWEEN_REMINDERS: Duration = Duration::from_secs(3600);
 
 /// Fetches what one peer has decided, until the node drains.
 pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
+    let mut wait = BETWEEN;
     loop {
         tokio::select! {
             () = node.draining.cancelled() => return,
-            () = sleep(BETWEEN) => {}
+            () = sleep(wait) => {}
         }
         let (running, asked) = (Arc::clone(&node), peer.clone());
         let round = node.queries.spawn(async move { round(&running, &asked).await });
+        wait = BETWEEN;
         if let Ok(Err(error)) = round.await {
+            wait = AFTER_FAILURE;
             tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about decisions");
         }
     }
@@ -81,8 +86,13 @@ async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
         };
         let running = Arc::clone(node);
         let decision = blocking(move || policy::ask_follow_up(&running, &user, (row, true), None, now())).await?;
-        if let Err(error) = hits_service::ask(node, decision).await {
-            tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "a decision was not fetched");
+        let row = hits_service::ask(node, decision).await?;
+        if row.decision.is_none() {
+            let message = format!("{} said that a hit was decided, and then that it waits", peer.name);
+            return Err(NodeError::PeerRefused {
+                peer: peer.name.clone(),
+                message,
+            });
         }
     }
     Ok(())

@@ -1,6 +1,10 @@
 //! The streams between users and their node: imports in, matches out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
@@ -10,7 +14,7 @@ use overlap_proto::{
     pb::operator::{self as pb, match_response::Message},
 };
 use overlap_records::{Profile, Record};
-use overlap_store::{Dataset, DatasetInfo, FollowUp, Import, Prepared, Selection, StoreError};
+use overlap_store::{Dataset, DatasetInfo, FollowUp, Import, Prepared, Selection, Store, StoreError};
 use rayon::prelude::*;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -97,7 +101,7 @@ async fn ask_and_tell(
         done.candidates = findings.candidates.len() as u64;
         let (store, user, partly) = (Arc::clone(&node.store), Telling::to(out, node), answer.partly);
         blocking(move || {
-            store.follow_ups().put(&partly)?;
+            keep_partly(&store, partly)?;
             findings.keep(&store, &dataset, &selection, &about, retention::today())?;
             tell(&findings, &dataset, &selection, &user)
         })
@@ -109,6 +113,23 @@ async fn ask_and_tell(
     )
     .await;
     Ok(())
+}
+
+/// Keeps hits of which the peer shows the kind alone. An id that is of another follow-up here is not the peer's to give.
+fn keep_partly(store: &Store, mut partly: Vec<FollowUp>) -> Result<(), StoreError> {
+    let mut known = HashMap::new();
+    for row in &partly {
+        if let Some(kept) = store.follow_ups().get(false, row.id)? {
+            known.insert(row.id, kept);
+        }
+    }
+    // one that waits already goes on, from the newest match
+    partly.retain(|row| {
+        known
+            .get(&row.id)
+            .is_none_or(|kept| kept.partly && kept.peer == row.peer && kept.decision.is_none())
+    });
+    store.follow_ups().put(&partly)
 }
 
 fn kinds_of(rows: &[FollowUp]) -> Vec<pb::KindCount> {

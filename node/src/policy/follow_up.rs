@@ -243,10 +243,12 @@ fn hold(
     let row = match known {
         Some(row) => {
             let canonical = wish.identifier.as_ref().map(|identifier| identifier.canonical());
-            let same = row.peer == peer.name
-                && row.about == wish.about
-                && row.kind == wish.kind
-                && (canonical.is_none() || canonical == row.canonical.as_deref());
+            // of what is partly visible no identifier is named: a right one would be told from a wrong one
+            let names = match row.partly {
+                true => canonical.is_none(),
+                false => canonical.is_none() || canonical == row.canonical.as_deref(),
+            };
+            let same = row.peer == peer.name && row.about == wish.about && row.kind == wish.kind && names;
             if !same {
                 let message = "the id of the follow-up is of another";
                 return Err(NodeError::refused(Reason::InvalidRequest, message));

@@ -53,8 +53,8 @@ const BETWEEN: Duration = Duration::from_secs(1);
 const MIRROR_BASE: Duration = Duration::from_millis(50);
 const MIRROR_EACH: Duration = Duration::from_micros(150);
 
-/// Most identifiers that an asker tells a holder it found.
-const MOST_SHARED: u64 = 1 << 20;
+/// Most bytes of identifiers that an asker tells a holder it found, beside their number.
+const MOST_SHARED_BYTES: usize = 32 << 20;
 
 /// Answers one match.
 pub(crate) struct Hold<S> {
@@ -108,6 +108,8 @@ where
         let mut held = Held::default();
         if permitted.grant.result == Recipient::Both {
             let (dataset, selection) = (permitted.dataset.clone(), permitted.selection.clone());
+            shared.hits.sort_unstable();
+            shared.hits.dedup();
             let (about, asked, count) = (About::of(opened, now()), open.set_size, shared.count);
             let told = blocking(move || told_by_asker(&about, &dataset, &selection, &shared.hits, asked));
             let (found, unknown) = told.await??;
@@ -394,17 +396,18 @@ impl<S: Stream<Item = Result<pb::MatchRequest, Status>> + Unpin> Work<S> {
 
     /// The asker ends its stream once it has sent what it announced and, where the result is for both, what it found.
     async fn expect_end(&mut self, terms: Terms, result: Recipient, shared: &mut Found) -> Result<(), NodeError> {
+        let mut bytes = 0;
         loop {
             match self.request().await? {
                 None => return Ok(()),
                 Some(Request::Found(found)) if result == Recipient::Both => {
+                    bytes += found.hits.iter().map(|hit| hit.canonical().len()).sum::<usize>();
                     shared.hits.extend(found.hits);
                     shared.count = shared.count.or(found.count);
-                    // no more can be in common than the asker has, and no more are held in memory than this
-                    if shared.hits.len() as u64 > terms.initiator_size().min(MOST_SHARED) {
-                        return Err(self.misbehaved(PeerMisbehaved::TooMany {
-                            announced: terms.initiator_size().min(MOST_SHARED),
-                        }));
+                    // no more can be in common than the asker has, which the agreement bounds for this
+                    let announced = terms.initiator_size();
+                    if shared.hits.len() as u64 > announced || bytes > MOST_SHARED_BYTES {
+                        return Err(self.misbehaved(PeerMisbehaved::TooMany { announced }));
                     }
                 }
                 Some(Request::Blinded(_)) => {
