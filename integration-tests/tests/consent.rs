@@ -120,6 +120,21 @@ fn each_class_is_told_in_its_own_way() {
         assert_eq!(entry["entry"]["approver"], Value::Null, "{agency}");
     }
 
+    // asked again it is read, and no more than that: by who may, and logged
+    let again = answer(&request(&world, text_of(&told["id"])));
+    assert_eq!(again["disclosed"], told["disclosed"]);
+    assert_eq!(
+        newest(&world, "politie", "consultation")["entry"]["reason"],
+        "to reach the team"
+    );
+    let auditor = ["hits", "request", text_of(&told["id"]), "--reason", "curiosity"];
+    let ran = world.run("politie", "auditor", &auditor);
+    assert!(ran.code == 3 && !ran.stdout.contains("open@example.org"), "{ran:?}");
+    assert_eq!(
+        newest(&world, "politie", "consultation")["closing"]["outcome"],
+        "denied"
+    );
+
     // class b waits for a functionary
     let id = id_of(&world, "politie", "analyst", "+31610000002");
     let told = answer(&request(&world, &id));

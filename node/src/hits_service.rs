@@ -73,7 +73,7 @@ pub(crate) async fn follow_up(
     wish: AboutHit,
     trace: Option<TraceContext>,
 ) -> Result<pb::FollowUpHitResponse, NodeError> {
-    let (running, asker) = (Arc::clone(node), user.clone());
+    let (running, asker, reason) = (Arc::clone(node), user.clone(), wish.reason.clone());
     let decision = blocking(move || {
         let now = now();
         let gone = retention::Gone::at(&running, now);
@@ -88,21 +88,19 @@ pub(crate) async fn follow_up(
         if is_known && row.standing(now) != Standing::Pending {
             return Ok(Err(row));
         }
-        let row = FollowUp {
-            reason: wish.reason,
-            ..row
-        };
+        let row = FollowUp { reason, ..row };
         Ok(Ok(policy::ask_follow_up(&running, &asker, (row, is_known), trace, now)))
     })
     .await??;
-    let row = match decision {
-        // what has been told is not asked again
-        Err(row) => row,
-        Ok(decision) => ask(node, decision).await?,
+    let follow_up = match decision {
+        Ok(decision) => Some(shown(&ask(node, decision).await?, None)),
+        // what has been told is not asked again: it is read, which is an entry of its own
+        Err(row) => {
+            let hit = row.id.simple().to_string();
+            show(node, user, AboutHit { hit, ..wish }).await?.follow_up
+        }
     };
-    Ok(pb::FollowUpHitResponse {
-        follow_up: Some(shown(&row, None)),
-    })
+    Ok(pb::FollowUpHitResponse { follow_up })
 }
 
 /// The follow-up of a hit: the one that there is, or a new one.
