@@ -74,7 +74,7 @@ enum Command {
     /// See the rules that decide what is compared, and what a value becomes under them
     #[command(subcommand)]
     Profile(profile::Command),
-    /// See what matches found, and tell the units whose records led to it
+    /// See what matches found, ask or decide on what is behind it, and tell the units whose records led to it
     #[command(subcommand)]
     Hits(hits::Command),
     /// Read the log of your node; check logs that were taken away, without any node

@@ -215,6 +215,11 @@ impl World {
 
     /// Asks kmar as an analyst of politie.
     pub fn ask(&self, mode: &str, more: &[&str]) -> Ran {
+        self.ask_as("analyst", mode, more)
+    }
+
+    /// Asks kmar as a user of politie.
+    pub fn ask_as(&self, user: &str, mode: &str, more: &[&str]) -> Ran {
         let arguments = [
             "--json",
             "match",
@@ -234,7 +239,7 @@ impl World {
         } else {
             &["--purpose", PURPOSE]
         };
-        self.run("politie", "analyst", &[&arguments, purpose, more].concat())
+        self.run("politie", user, &[&arguments, purpose, more].concat())
     }
 
     /// How an agency's node stands.
@@ -251,6 +256,17 @@ impl World {
                 .iter()
                 .all(|witness| witness["receipts_due"] == 0 && witness["cosigned_events"] == log["events"])
         });
+    }
+
+    /// Takes both logs away, once each is countersigned, and holds them against each other: they have to tell the same.
+    pub fn reconcile(&self) {
+        let exports = ["politie", "kmar"].map(|agency| {
+            self.wait_for_witnesses(agency);
+            agency
+        });
+        let exports = exports.map(|agency| self.export_log(agency, &format!("{agency}.exported")));
+        let ran = Ran::overlap(&["log", "reconcile", text(&exports[0]), text(&exports[1])]);
+        assert_eq!(ran.code, 0, "{ran:?}");
     }
 
     /// Takes an agency's log away, as its auditor.

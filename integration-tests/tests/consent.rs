@@ -220,18 +220,7 @@ fn each_class_is_told_in_its_own_way() {
     );
     assert_eq!(shown["disclosed"][0]["reference"], "dim");
     // both logs tell the same
-    for agency in ["politie", "kmar"] {
-        world.wait_for_witnesses(agency);
-    }
-    let exports = ["politie", "kmar"].map(|agency| world.export_log(agency, &format!("{agency}.overlap")));
-    let ran = Ran::overlap(&[
-        "--json",
-        "log",
-        "reconcile",
-        exports[0].to_str().unwrap(),
-        exports[1].to_str().unwrap(),
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    world.reconcile();
 }
 
 #[test]
@@ -434,15 +423,27 @@ fn where_the_result_is_for_both_the_holder_hears_what_was_found() {
     assert_eq!(world.ask("count", &["--kind", "phone"]).json()["count"], 3);
     // the number of those in common, and of the informant's, who takes no part in it
     assert_eq!(world.newest_match("kmar")["closing"]["hits"], 3 + 1);
-    for agency in ["politie", "kmar"] {
-        world.wait_for_witnesses(agency);
-    }
-    let exports = ["politie", "kmar"].map(|agency| world.export_log(agency, &format!("{agency}.overlap")));
-    let ran = Ran::overlap(&[
-        "log",
-        "reconcile",
-        exports[0].to_str().unwrap(),
-        exports[1].to_str().unwrap(),
-    ]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    world.reconcile();
+}
+
+#[test]
+fn what_nobody_decides_in_time_is_declined() {
+    let mut world = world(&format!("{TELLS}\ndecide_within_days = 10"));
+    world.ask("hits", &["--kind", "phone"]).json();
+    let id = id_of(&world, "politie", "analyst", "+31610000002");
+    assert_eq!(state(&answer(&request(&world, &id))), ("pending", ""));
+    // eight days later the node reminds of it
+    world.agency_mut("kmar").stop();
+    world.agency_mut("kmar").start_with_clock(8 * 86_400);
+    wait_for("a reminder", || world.agency("kmar").log().contains("lapses soon"));
+    assert_eq!(world.status("kmar")["undecided"], 2);
+    // and after ten nobody can decide any more
+    world.agency_mut("kmar").stop();
+    world.agency_mut("kmar").start_with_clock(11 * 86_400);
+    assert_eq!(world.status("kmar")["undecided"], 0);
+    let late = id_of(&world, "kmar", "functionary", "+31610000002");
+    let ran = world.run("kmar", "functionary", &["hits", "approve", &late, "--reason", "late"]);
+    assert!(ran.code == 2 && ran.stderr.contains("declined (lapsed)"), "{ran:?}");
+    let id = id_of(&world, "politie", "analyst", "+31610000002");
+    assert_eq!(state(&answer(&request(&world, &id))), ("declined", "lapsed"));
 }

@@ -90,26 +90,9 @@ fn one_asks_and_another_approves() {
 #[test]
 fn nobody_approves_an_own_query() {
     let world = world();
-    let arguments = [
-        "--json",
-        "match",
-        "--peer",
-        "kmar",
-        "--dataset",
-        "cases",
-        "--mode",
-        "hits",
-        "--kind",
-        "phone",
-        "--purpose",
-        "thb-investigation",
-        "--case",
-        "1",
-        "--reason",
-        "a test",
-        "--ask-approval",
-    ];
-    let asked = world.run("politie", "coordinator", &arguments).json();
+    let asked = world
+        .ask_as("coordinator", "hits", &["--kind", "phone", "--ask-approval"])
+        .json();
     let id = text_of(&asked["id"]);
     refused(&decide(&world, "coordinator", "give", id), "who asks cannot approve");
     let entries = world.entries("politie");

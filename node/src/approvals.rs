@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use overlap_audit::{Entry, Operation, Outcome, Side};
+use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
     approval::DecideApproval,
     fault::Reason,
@@ -15,7 +15,8 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
-    error::NodeError,
+    dataset_service::dataset_entry,
+    error::{NodeError, one_of},
     node::{Node, now},
     policy::{self, Denial, User},
     pool::blocking,
@@ -112,17 +113,7 @@ fn query_of(one: &Approval) -> Result<pb::MatchRequest, NodeError> {
 fn find(store: &Store, digits: &str) -> Result<Approval, NodeError> {
     let mut all = store.approvals().all()?;
     all.retain(|one| one.id.simple().to_string().starts_with(digits));
-    match (all.len(), all.pop()) {
-        (1, Some(one)) => Ok(one),
-        (0, _) => {
-            let message = "no approval has an id that begins so; see `overlap approval list`";
-            Err(NodeError::refused(Reason::NotFound, message))
-        }
-        _ => {
-            let message = "the ids of several approvals begin so: give more digits";
-            Err(NodeError::refused(Reason::InvalidRequest, message))
-        }
-    }
+    one_of(all, "approval", "overlap approval list")
 }
 
 /// Notes which query an approval was used for.
@@ -156,7 +147,7 @@ pub(crate) async fn ask(node: &Arc<Node>, user: &User, query: pb::MatchRequest) 
         permit.map(|permit| permit.terms().dataset.info().version)
     });
     let judged = judging.await?;
-    let mut entry = entry(node, user, wish.dataset.clone());
+    let mut entry = dataset_entry(node, user, Operation::Alteration, &wish.dataset);
     entry.purpose = Some(wish.purpose.clone());
     entry.case_reference = Some(wish.case_reference.clone());
     entry.reason = Some(wish.reason.clone());
@@ -221,7 +212,7 @@ pub(crate) async fn decide(node: &Arc<Node>, user: &User, wish: DecideApproval) 
     let (store, digits) = (Arc::clone(&node.store), wish.approval);
     let found = blocking(move || find(&store, &digits)).await?;
     let dataset = found.as_ref().map(|one| one.dataset.clone()).unwrap_or_default();
-    let mut entry = entry(node, user, dataset);
+    let mut entry = dataset_entry(node, user, Operation::Alteration, &dataset);
     entry.reason = Some(wish.reason);
     let checked = found.and_then(|one| {
         let role = node.permit(user, Action::Approve)?;
@@ -269,16 +260,6 @@ pub(crate) fn forget(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
 async fn keep(node: &Arc<Node>, one: &Approval) -> Result<(), NodeError> {
     let (store, one) = (Arc::clone(&node.store), one.clone());
     Ok(blocking(move || store.approvals().put(&one)).await??)
-}
-
-fn entry(node: &Node, user: &User, dataset: String) -> Entry {
-    let mut entry = policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7());
-    entry.policy_hash = Some(node.rules.load().hash);
-    entry.person = Some(user.id.clone());
-    entry.caller_certificate = Some(user.certificate);
-    entry.holder = Some(node.config.id.clone());
-    entry.dataset = Some(dataset);
-    entry
 }
 
 fn shown(one: &Approval) -> Result<pb::Approval, NodeError> {

@@ -1,6 +1,6 @@
 //! Decisions on hits that are followed up: an asker hears of them, and a holder is reminded of those that are due.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use overlap_audit::Standing;
 use overlap_proto::{
@@ -25,7 +25,7 @@ use crate::{
 
 /// How often a peer is asked whether it has decided, while something waits for it.
 const BETWEEN: Duration = Duration::from_secs(15);
-/// How long it is not, after it could not be, or said of something that it was decided and then did not tell: each time is an entry.
+/// How long it is not, after it could not be reached.
 const AFTER_FAILURE: Duration = Duration::from_secs(600);
 /// How often it is looked whether a decision is due.
 const BETWEEN_REMINDERS: Duration = Duration::from_secs(3600);
@@ -33,27 +33,34 @@ const BETWEEN_REMINDERS: Duration = Duration::from_secs(3600);
 /// Fetches what one peer has decided, until the node drains.
 pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let mut wait = BETWEEN;
+    let mut left = BTreeSet::new();
     loop {
         tokio::select! {
             () = node.draining.cancelled() => return,
             () = sleep(wait) => {}
         }
-        let (running, asked) = (Arc::clone(&node), peer.clone());
-        let round = node.queries.spawn(async move { round(&running, &asked).await });
+        let (running, asked, known) = (Arc::clone(&node), peer.clone(), left.clone());
+        let round = node.queries.spawn(async move { round(&running, &asked, known).await });
         wait = BETWEEN;
-        if let Ok(Err(error)) = round.await {
-            wait = AFTER_FAILURE;
-            tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about decisions");
+        match round.await {
+            Ok(Ok(more)) => left.extend(more),
+            Ok(Err(error)) => {
+                wait = AFTER_FAILURE;
+                tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about decisions");
+            }
+            Err(_) => wait = AFTER_FAILURE,
         }
     }
 }
 
-async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
+/// Returns what could not be fetched although it is decided: each attempt is an entry on both sides, so it is left to who asked.
+async fn round(node: &Arc<Node>, peer: &Peer, left: BTreeSet<Uuid>) -> Result<Vec<Uuid>, NodeError> {
     let waiting = rows(node, |row| !row.as_holder && row.decision.is_none()).await?;
-    let mut waiting: Vec<FollowUp> = waiting.into_iter().filter(|row| row.peer == peer.name).collect();
+    let is_due = |row: &FollowUp| row.peer == peer.name && !left.contains(&row.id);
+    let mut waiting: Vec<FollowUp> = waiting.into_iter().filter(is_due).collect();
     waiting.truncate(MOST_DECISIONS);
     if waiting.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let tls = node.tls.dial.load_full();
     let dialled = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
@@ -73,29 +80,34 @@ async fn round(node: &Arc<Node>, peer: &Peer) -> Result<(), NodeError> {
         peer: peer.name.clone(),
         source,
     })?;
-    let decided = waiting.into_iter().filter(|row| decided.contains(&row.id));
-    for row in decided {
-        // on behalf of who asked, as far as that user still may
-        let Some(roles) = node.config.users.get(&row.person) else {
-            continue;
-        };
-        let user = User {
-            id: row.person.clone(),
-            roles: roles.clone(),
-            certificate: node.config.key,
-        };
-        let running = Arc::clone(node);
-        let decision = blocking(move || policy::ask_follow_up(&running, &user, (row, true), None, now())).await?;
-        let row = hits_service::ask(node, decision).await?;
-        if row.decision.is_none() {
-            let message = format!("{} said that a hit was decided, and then that it waits", peer.name);
-            return Err(NodeError::PeerRefused {
-                peer: peer.name.clone(),
-                message,
-            });
+    let mut failed = Vec::new();
+    for row in waiting.into_iter().filter(|row| decided.contains(&row.id)) {
+        let id = row.id;
+        if !fetch(node, row).await? {
+            failed.push(id);
         }
     }
-    Ok(())
+    Ok(failed)
+}
+
+/// Fetches a decision on behalf of who asked, as far as that user still may. False: there is none to be had.
+async fn fetch(node: &Arc<Node>, row: FollowUp) -> Result<bool, NodeError> {
+    let Some(user) = User::named(&row.person, &node.config) else {
+        return Ok(false);
+    };
+    let running = Arc::clone(node);
+    let decision = blocking(move || policy::ask_follow_up(&running, &user, (row, true), None, now())).await?;
+    if decision.is_err() {
+        // nobody asked just now, so nobody is refused
+        return Ok(false);
+    }
+    match hits_service::ask(node, decision).await {
+        Ok(row) => Ok(row.decision.is_some()),
+        Err(error) => {
+            tracing::warn!(reason = error.reason().name(), %error, "a decision was not fetched");
+            Ok(false)
+        }
+    }
 }
 
 /// Which of a peer's follow-ups wait no more.

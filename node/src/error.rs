@@ -150,6 +150,21 @@ impl NodeError {
     }
 }
 
+/// The one that the first digits of an id mean. `list` is the command that shows all.
+pub(crate) fn one_of<T>(mut meant: Vec<T>, what: &str, list: &str) -> Result<T, NodeError> {
+    match (meant.len(), meant.pop()) {
+        (1, Some(one)) => Ok(one),
+        (0, _) => {
+            let message = format!("no {what} is kept whose id begins so; see `{list}`");
+            Err(NodeError::refused(Reason::NotFound, message))
+        }
+        _ => {
+            let message = format!("the ids of several begin so: give more digits; see `{list}`");
+            Err(NodeError::refused(Reason::InvalidRequest, message))
+        }
+    }
+}
+
 impl From<WireError> for NodeError {
     fn from(error: WireError) -> Self {
         Self::Request(error)

@@ -14,8 +14,9 @@ use crate::{
     error::NodeError,
     policy,
     session::{
+        held_record,
         labels::{Handle, handles},
-        own_record, own_records,
+        own_records,
     },
     spine::Opened,
 };
@@ -269,7 +270,7 @@ pub(crate) fn partly_held(
         let known = waiting.remove(&(kind, canonical.clone()));
         found.push(FollowUp {
             about: fresh.about,
-            records: hit.records.iter().map(own_record).collect(),
+            records: hit.records.iter().map(held_record).collect(),
             expires: hit.records.iter().filter_map(|record| record.expires).min(),
             ..known.unwrap_or_else(|| FollowUp {
                 id: Uuid::new_v4(),

@@ -4,7 +4,7 @@ mod list;
 
 pub(crate) use list::list_hits;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use overlap_agreement::Field;
@@ -15,12 +15,13 @@ use overlap_proto::{
     operator,
     pb::operator as pb,
 };
+use overlap_records::{Disclosed, Visibility};
 use overlap_store::{Decision, FollowUp, FoundRecord, OwnRecord, Store};
 use uuid::Uuid;
 
 use crate::{
     dataset_service::dataset_entry,
-    error::NodeError,
+    error::{NodeError, one_of},
     identity::Certificate,
     node::{Node, now},
     policy::{self, Denial, FollowUpTerms, Permit, User, tells},
@@ -53,17 +54,7 @@ fn find(store: &Store, gone: &retention::Gone, digits: &str) -> Result<Meant, No
             meant.push(Meant::Found(found));
         }
     }
-    match (meant.len(), meant.pop()) {
-        (1, Some(one)) => Ok(one),
-        (0, _) => {
-            let message = "no hit is kept whose id begins so; see `overlap hits list`";
-            Err(NodeError::refused(Reason::NotFound, message))
-        }
-        _ => {
-            let message = "the ids of several hits begin so: give more digits";
-            Err(NodeError::refused(Reason::InvalidRequest, message))
-        }
-    }
+    one_of(meant, "hit", "overlap hits list")
 }
 
 /// Asks the peer what it has behind a hit of an own match.
@@ -148,7 +139,7 @@ fn started(
             records.push(OwnRecord {
                 reference: one.reference,
                 role: one.role,
-                visibility: overlap_records::Visibility::B,
+                visibility: None,
                 origin: one.origin,
             });
         }
@@ -366,10 +357,8 @@ fn hit_entry(node: &Node, user: &User, operation: Operation, row: Option<&Follow
         entry.purpose = Some(row.purpose.clone());
         entry.case_reference = Some(row.case_reference.clone());
         entry.kinds = vec![row.kind.to_string()];
-        let mut classes: Vec<String> = row.records.iter().map(|record| record.visibility.to_string()).collect();
-        classes.sort();
-        classes.dedup();
-        entry.visibility = if row.as_holder { classes } else { Vec::new() };
+        let classes: BTreeSet<Visibility> = row.records.iter().filter_map(|record| record.visibility).collect();
+        entry.visibility = classes.iter().map(ToString::to_string).collect();
         if let Some(held) = node.agreements.get(&row.agreement) {
             entry.agreement = Some(held.agreement().id.clone());
             entry.agreement_hash = Some(held.hash());
@@ -379,7 +368,7 @@ fn hit_entry(node: &Node, user: &User, operation: Operation, row: Option<&Follow
 }
 
 /// What a peer is told, or would be if it were disclosed.
-fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<overlap_records::Disclosed>, NodeError> {
+fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<Disclosed>, NodeError> {
     let Ok(grant) = policy::grant_of(node, row, now()) else {
         return Ok(Vec::new());
     };
@@ -390,23 +379,9 @@ fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<overlap_records::Disclo
     told(row, &grant, &dataset, &selection, Standing::Disclosed)
 }
 
-fn shown(row: &FollowUp, disclosed: Option<&[overlap_records::Disclosed]>) -> pb::FollowUp {
+fn shown(row: &FollowUp, disclosed: Option<&[Disclosed]>) -> pb::FollowUp {
     let standing = row.standing(now());
     let disclosed = disclosed.unwrap_or(&row.disclosed).iter();
-    let disclosed = disclosed.map(|one| pb::DisclosedRecord {
-        reference: one.reference.clone().unwrap_or_default(),
-        role: one.role.map(|role| role.to_string()).unwrap_or_default(),
-        observed: one.observed.map(|date| date.to_string()).unwrap_or_default(),
-        origin: one.origin.clone().unwrap_or_default(),
-        identifiers: one
-            .identifiers
-            .iter()
-            .map(|(kind, canonical)| pb::Identifier {
-                kind: kind.to_string(),
-                canonical: canonical.clone(),
-            })
-            .collect(),
-    });
     let decision = row.decision.as_ref();
     pb::FollowUp {
         id: operator::id(row.id),
@@ -429,11 +404,7 @@ fn shown(row: &FollowUp, disclosed: Option<&[overlap_records::Disclosed]>) -> pb
             .map(|record| pb::FollowedRecord {
                 reference: record.reference.clone(),
                 role: record.role.to_string(),
-                visibility: if row.as_holder {
-                    record.visibility.to_string()
-                } else {
-                    String::new()
-                },
+                visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
                 origin: record.origin.clone().unwrap_or_default(),
             })
             .collect(),
@@ -441,7 +412,7 @@ fn shown(row: &FollowUp, disclosed: Option<&[overlap_records::Disclosed]>) -> pb
         declined: list::declined(Some(standing)),
         decided: decision.map(|decision| decision.at.to_string()).unwrap_or_default(),
         decided_by: decision.and_then(|decision| decision.by.clone()).unwrap_or_default(),
-        disclosed: disclosed.collect(),
+        disclosed: disclosed.map(pb::DisclosedRecord::from).collect(),
         attachment: row.attachment.clone().unwrap_or_default(),
     }
 }

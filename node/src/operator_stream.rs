@@ -1,10 +1,6 @@
 //! The streams between users and their node: imports in, matches out.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
@@ -115,21 +111,21 @@ async fn ask_and_tell(
     Ok(())
 }
 
-/// Keeps hits of which the peer shows the kind alone. An id that is of another follow-up here is not the peer's to give.
-fn keep_partly(store: &Store, mut partly: Vec<FollowUp>) -> Result<(), StoreError> {
-    let mut known = HashMap::new();
-    for row in &partly {
-        if let Some(kept) = store.follow_ups().get(false, row.id)? {
-            known.insert(row.id, kept);
+/// Keeps hits of which the peer shows the kind alone. One that waits already goes on, from the newest match; an id that is of another
+/// follow-up here is not the peer's to give.
+fn keep_partly(store: &Store, partly: Vec<FollowUp>) -> Result<(), StoreError> {
+    let mut rows = Vec::with_capacity(partly.len());
+    for row in partly {
+        match store.follow_ups().get(false, row.id)? {
+            None => rows.push(row),
+            Some(kept) if kept.partly && kept.peer == row.peer && kept.decision.is_none() => rows.push(FollowUp {
+                about: row.about,
+                ..kept
+            }),
+            Some(_) => {}
         }
     }
-    // one that waits already goes on, from the newest match
-    partly.retain(|row| {
-        known
-            .get(&row.id)
-            .is_none_or(|kept| kept.partly && kept.peer == row.peer && kept.decision.is_none())
-    });
-    store.follow_ups().put(&partly)
+    store.follow_ups().put(&rows)
 }
 
 fn kinds_of(rows: &[FollowUp]) -> Vec<pb::KindCount> {

@@ -157,6 +157,16 @@ impl<T> Permit<T> {
 }
 
 impl User {
+    /// The user of this id, for whom the node acts by itself.
+    pub(crate) fn named(id: &str, config: &Config) -> Option<Self> {
+        let roles = config.users.get(id)?;
+        Some(Self {
+            id: id.to_owned(),
+            roles: roles.clone(),
+            certificate: config.key,
+        })
+    }
+
     /// The user of a certificate.
     pub(crate) fn of(certificate: &Certificate, config: &Config) -> Result<Self, NodeError> {
         let roles = config.users.get(&certificate.id).ok_or_else(|| {
@@ -307,19 +317,10 @@ fn country_of<'a>(agreement: &'a Agreement, peer: &Peer) -> &'a str {
     party.map(|party| party.country.as_str()).unwrap_or_default()
 }
 
-/// A user of this node, as the configuration has that user now.
+/// The user of an entry, as the configuration has that user now.
 fn user_of(node: &Node, entry: &Entry) -> Result<User, NodeError> {
-    let id = entry.person.clone().unwrap_or_default();
-    let roles = node
-        .config
-        .users
-        .get(&id)
-        .ok_or(NodeError::Broken("a query of no user"))?;
-    Ok(User {
-        roles: roles.clone(),
-        certificate: entry.caller_certificate.unwrap_or(node.config.key),
-        id,
-    })
+    let id = entry.person.as_deref().unwrap_or_default();
+    User::named(id, &node.config).ok_or(NodeError::Broken("a query of no user"))
 }
 
 impl Permitted for Terms {

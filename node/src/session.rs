@@ -7,7 +7,7 @@ pub(crate) mod labels;
 mod mirrored;
 
 pub(crate) use asker::{Ask, Progress};
-pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, own_record, own_records, told};
+pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, held_record, own_records, told};
 pub(crate) use holder::{Held, Hold};
 
 use std::{io, time::Duration};

@@ -162,22 +162,39 @@ impl Answer {
     }
 }
 
-impl From<&Answer> for pb::FollowUpResponse {
-    fn from(answer: &Answer) -> Self {
-        let declined = answer.standing.declined();
-        let records = answer.records.iter().map(|record| pb::DisclosedRecord {
+impl From<&Disclosed> for op::DisclosedRecord {
+    fn from(record: &Disclosed) -> Self {
+        let identifiers = record.identifiers.iter().map(|(kind, canonical)| op::Identifier {
+            kind: kind.to_string(),
+            canonical: canonical.clone(),
+        });
+        Self {
             reference: record.reference.clone().unwrap_or_default(),
             role: record.role.map(|role| role.to_string()).unwrap_or_default(),
             observed: record.observed.map(|date| date.to_string()).unwrap_or_default(),
             origin: record.origin.clone().unwrap_or_default(),
-            identifiers: record
-                .identifiers
-                .iter()
-                .map(|(kind, canonical)| pb::Identifier {
-                    kind: kind.to_string(),
-                    canonical: canonical.clone(),
-                })
-                .collect(),
+            identifiers: identifiers.collect(),
+        }
+    }
+}
+
+impl From<&Answer> for pb::FollowUpResponse {
+    fn from(answer: &Answer) -> Self {
+        let declined = answer.standing.declined();
+        // the two messages are alike: what a peer tells, and what a user is shown of it
+        let records = answer.records.iter().map(|record| {
+            let shown = op::DisclosedRecord::from(record);
+            let identifiers = shown.identifiers.into_iter().map(|one| pb::Identifier {
+                kind: one.kind,
+                canonical: one.canonical,
+            });
+            pb::DisclosedRecord {
+                reference: shown.reference,
+                role: shown.role,
+                observed: shown.observed,
+                origin: shown.origin,
+                identifiers: identifiers.collect(),
+            }
         });
         Self {
             state: answer.standing.name().to_owned(),

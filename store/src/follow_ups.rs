@@ -70,8 +70,8 @@ pub struct OwnRecord {
     pub reference: String,
     /// Role of its subject.
     pub role: Role,
-    /// Its class.
-    pub visibility: Visibility,
+    /// Its class, at the holder: what is told depends on it.
+    pub visibility: Option<Visibility>,
     /// The unit or system that it came from.
     pub origin: Option<String>,
 }

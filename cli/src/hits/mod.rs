@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Show which of your records your matches found at a peer, and which of them peers ask about, the oldest first
     ///
     /// Each is kept once per agreement, peer and identifier, as the last match found it, until the record expires or the node's keep_hits is
-    /// over. Its state: found (you may ask what is behind it), pending (the holder has to decide), disclosed, declined, or hidden (a peer asked
+    /// over. Its state: found (you may ask what is behind it), pending (the holder has to decide), disclosed, declined, shared (a peer asked, found it and told you), or hidden (a peer asked
     /// about a record of class d, and does not know of the hit).
     List {
         #[command(flatten)]

@@ -285,12 +285,12 @@ fn hold(
             }
         }
     };
-    let (mut taken, config_row) = (row.clone(), &row);
-    taken.reason = wish.reason.clone();
-    describe(entry, config, &taken);
+    describe(entry, config, &row);
+    // each asking has a reason of its own
+    entry.reason = Some(wish.reason.clone());
     // who decided, where it was
-    entry.approver = match config_row.standing(now) {
-        Standing::Disclosed => config_row.decision.as_ref().and_then(|decision| decision.by.clone()),
+    entry.approver = match row.standing(now) {
+        Standing::Disclosed => row.decision.as_ref().and_then(|decision| decision.by.clone()),
         _ => None,
     };
     let roles = roles_of(&found);

@@ -110,7 +110,7 @@ impl Session for AskFollowUp {
             });
             let own: Vec<Record> = own.await??;
             kept.expires = own.iter().filter_map(|record| record.expires).min();
-            kept.records = own.iter().map(own_record).collect();
+            kept.records = own.iter().map(|record| own_record(record, None)).collect();
         }
         Ok((outcome(answer.standing), kept))
     }
@@ -195,7 +195,7 @@ fn look_up(
     // of class c the asker has been shown nothing that it could follow up by its identifier
     records.retain(|record| record.visibility != Visibility::C);
     row.expires = records.iter().filter_map(|record| record.expires).min();
-    row.records = records.iter().map(own_record).collect();
+    row.records = records.iter().map(held_record).collect();
     let declined = row.records.is_empty().then_some(Declined::NotHeld);
     let needs_consent = records.iter().any(|record| record.visibility != Visibility::A);
     if !needs_consent {
@@ -246,11 +246,16 @@ pub(crate) fn own_records(
     Ok(records)
 }
 
-pub(crate) fn own_record(record: &Record) -> OwnRecord {
+/// A record of a holder's, with the class that decides on what is told of it.
+pub(crate) fn held_record(record: &Record) -> OwnRecord {
+    own_record(record, Some(record.visibility))
+}
+
+fn own_record(record: &Record, visibility: Option<Visibility>) -> OwnRecord {
     OwnRecord {
         reference: record.reference.clone(),
         role: record.role,
-        visibility: record.visibility,
+        visibility,
         origin: record.origin.clone(),
     }
 }
@@ -266,7 +271,7 @@ pub(crate) fn told(
 ) -> Result<Vec<Disclosed>, NodeError> {
     let meant = row.records.iter().filter(|record| {
         standing == Standing::Disclosed
-            || record.visibility == Visibility::A && grant.visibility.contains(&Visibility::A)
+            || record.visibility == Some(Visibility::A) && grant.visibility.contains(&Visibility::A)
     });
     let meant: BTreeSet<&str> = meant.map(|record| record.reference.as_str()).collect();
     let (Some(canonical), false) = (&row.canonical, meant.is_empty()) else {
