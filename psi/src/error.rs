@@ -41,6 +41,9 @@ pub enum PeerMisbehaved {
     /// The same element twice where each must differ.
     #[error("the same element came twice")]
     Duplicate,
+    /// A proof that does not hold: the elements were made with another key.
+    #[error("elements were made with another key than the one announced")]
+    BadProof,
     /// A message that does not belong in this phase.
     #[error("a message came out of turn")]
     OutOfTurn,

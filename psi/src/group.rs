@@ -70,6 +70,10 @@ impl Element {
         self.0.compress().to_bytes()
     }
 
+    pub(crate) fn point(&self) -> RistrettoPoint {
+        self.0
+    }
+
     /// Takes a point that the caller knows not to be the identity.
     pub(crate) fn new_unchecked(point: RistrettoPoint) -> Self {
         Self(point)
@@ -127,6 +131,48 @@ impl Key {
         multiply(&self.quarter, stored, |stored| &stored.0).map_err(|_| ApiMisuse::OwnElement)
     }
 
+    /// Multiplies points, in order, in parallel on the current rayon pool.
+    pub(crate) fn multiply_points(&self, points: &[RistrettoPoint]) -> Vec<Encoded> {
+        let batches = points.par_chunks(BATCH).map(|batch| {
+            let halves: Vec<RistrettoPoint> = batch.iter().map(|point| self.half * point).collect();
+            RistrettoPoint::double_and_compress_batch(&halves)
+        });
+        let batches: Vec<_> = batches.collect();
+        let compressed = batches.into_iter().flatten();
+        compressed.map(|one| one.to_bytes()).collect()
+    }
+
+    /// Multiplies one point.
+    pub(crate) fn multiply_point(&self, point: &RistrettoPoint) -> RistrettoPoint {
+        let half = self.half * point;
+        half + half
+    }
+
+    /// As [`Self::multiply_stored`], with the points as well.
+    pub(crate) fn multiply_stored_points(
+        &self,
+        stored: &[Stored],
+    ) -> Result<(Vec<RistrettoPoint>, Vec<Encoded>), ApiMisuse> {
+        let batches = stored.par_chunks(BATCH).map(|batch| {
+            let halves = batch
+                .iter()
+                .map(|stored| Ok(self.quarter * Element::decode(&stored.0)?.0));
+            let halves: Vec<RistrettoPoint> = halves.collect::<Result<_, PeerMisbehaved>>()?;
+            let encoded = RistrettoPoint::double_and_compress_batch(&halves);
+            let both = halves.into_iter().zip(encoded);
+            Ok(both.map(|(half, one)| (half + half, one.to_bytes())).collect())
+        });
+        let batches: Vec<Vec<_>> = batches
+            .collect::<Result<_, PeerMisbehaved>>()
+            .map_err(|_| ApiMisuse::OwnElement)?;
+        Ok(batches.into_iter().flatten().unzip())
+    }
+
+    /// The scalar itself; the caller wipes it.
+    pub(crate) fn scalar(&self) -> Scalar {
+        self.half + self.half
+    }
+
     pub(crate) fn from_scalar(scalar: &Scalar) -> Self {
         let halve = Scalar::from(2u8).invert();
         let half = scalar * halve;
@@ -153,6 +199,15 @@ impl std::fmt::Debug for Element {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Element(..)")
     }
+}
+
+/// Decodes and checks elements, in order, in parallel on the current rayon pool.
+pub(crate) fn decode_all(elements: &[Encoded]) -> Result<Vec<RistrettoPoint>, PeerMisbehaved> {
+    elements
+        .par_iter()
+        .with_min_len(BATCH)
+        .map(|element| Element::decode(element).map(|element| element.0))
+        .collect()
 }
 
 /// Multiplies by twice the scalar, which batched compression makes of it.

@@ -5,6 +5,7 @@
 //!
 //! - [`oprf`]: RFC 9497 `OPRF(ristretto255, SHA-512)`, the one hash-to-group of every protocol here.
 //! - [`dh`]: DH-PSI for two parties, modes `hits` (with labels or without) and `count`.
+//! - [`joint`]: joint OPRF for two parties and more, with the proofs of [`dleq`].
 //!
 //! A further protocol becomes a further module beside [`dh`] and a further [`Protocol`]; its machines have the same shape: a
 //! step consumes the machine and returns it with the message to send.
@@ -12,9 +13,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod dh;
+pub mod dleq;
 mod error;
 mod group;
 mod item;
+pub mod joint;
 pub mod mirror;
 pub mod oprf;
 
@@ -29,16 +32,19 @@ use std::{fmt, str::FromStr};
 pub enum Protocol {
     /// Commutative blinding over ristretto255, [`dh`].
     DhPsi,
+    /// Joint OPRF over ristretto255, [`joint`].
+    JointOprf,
 }
 
 impl Protocol {
     /// Every protocol that this build can run.
-    pub const ALL: [Self; 1] = [Self::DhPsi];
+    pub const ALL: [Self; 2] = [Self::DhPsi, Self::JointOprf];
 
     /// The name on the wire and in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DhPsi => "dh-psi/ristretto255/v1",
+            Self::JointOprf => "joint-oprf/ristretto255/v1",
         }
     }
 }
@@ -62,5 +68,5 @@ impl FromStr for Protocol {
 
 /// The name is of no protocol that this build can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown protocol; this build runs {}", Protocol::DhPsi.name())]
+#[error("unknown protocol; this build runs {} and {}", Protocol::DhPsi.name(), Protocol::JointOprf.name())]
 pub struct UnknownProtocol;

@@ -57,7 +57,7 @@ pub fn key_from_bytes(bytes: [u8; 32]) -> Option<Key> {
 }
 
 /// RFC 9380 section 5.3.1 `expand_message_xmd` with SHA-512 for `len_in_bytes = 64`, which is one block: `ell = 1`.
-fn expand_message_xmd_64(msg: &[u8], dst: &[u8]) -> [u8; 64] {
+pub(crate) fn expand_message_xmd_64(msg: &[u8], dst: &[u8]) -> [u8; 64] {
     let dst_prime_len = [dst.len() as u8];
     let b_0 = Sha512::new()
         .chain_update([0; S_IN_BYTES])
