@@ -4,9 +4,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 4] = [
     "proto/overlap/peer/v1/peer.proto",
+    "proto/overlap/peer/v1/picture.proto",
     "proto/overlap/operator/v1/operator.proto",
+    "proto/overlap/operator/v1/picture.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -210,7 +210,7 @@ fn days() -> u64 {
 }
 
 /// Most parties to one agreement: each signs it.
-const MAX_PARTIES: usize = 16;
+const MAX_PARTIES: usize = 64;
 /// Largest set that the protocols take.
 const MAX_SET: u64 = u32::MAX as u64;
 /// Longest time to decide on a hit, in days.
@@ -305,7 +305,14 @@ impl Grant {
         if self.order == OrderRule::Required {
             text.push_str("; with an order");
         }
+        if self.modes.contains(&Mode::Picture) {
+            text.push_str(match self.disclose.is_empty() {
+                true => "; in pictures, statistics alone, with an order",
+                false => "; in pictures, statistics and what is shared, with an order",
+            });
+        }
         let lists = self.modes.contains(&Mode::Hits);
+        let tells = lists || self.modes.contains(&Mode::Picture);
         if self.mirror > 0 {
             text.push_str(&format!(
                 "; {} learns which of up to {} of its records of class c and d are asked about",
@@ -314,7 +321,7 @@ impl Grant {
         } else if lists && self.visibility.contains(&Visibility::C) {
             text.push_str("; records of class c are in no hits: there is no mirrored pass (mirror)");
         }
-        if lists && !self.disclose.is_empty() {
+        if tells && !self.disclose.is_empty() {
             text.push_str(&format!(
                 "; behind a hit it tells {}: class a when asked, b and c once it consents, within {} days",
                 join(&self.disclose),

@@ -21,7 +21,7 @@ pub(crate) struct Signature {
 }
 
 /// Most signatures on one payload.
-const MAX_SIGNATURES: usize = 16;
+const MAX_SIGNATURES: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +104,7 @@ impl Jws {
         let raw: RawJws =
             serde_json::from_slice(json).map_err(|_| "it is not a JWS in the general JSON serialization")?;
         if raw.signatures.len() > MAX_SIGNATURES {
-            return Err("it has more than 16 signatures");
+            return Err("it has more than 64 signatures");
         }
         let payload = URL_SAFE_NO_PAD
             .decode(&raw.payload)

@@ -15,6 +15,7 @@ mod field;
 mod jws;
 mod key;
 mod order;
+mod roster;
 mod signed;
 mod statement;
 
@@ -24,5 +25,6 @@ pub use diff::{Change, diff};
 pub use field::Field;
 pub use key::{BadKey, PublicKey, SigningKey};
 pub use order::{Order, Weighing};
+pub use roster::{Participant, Roster};
 pub use signed::{Document, MAX_DOCUMENT, Signed, SignedError, from_toml};
 pub use statement::{Statement, Subject, Verb};

@@ -52,6 +52,9 @@ pub struct Entry {
     pub asker: Option<String>,
     /// Agency that was asked.
     pub holder: Option<String>,
+    /// For a picture: the agencies that were asked to take part, on every side.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub participants: Vec<String>,
     /// SHA-256 thumbprint of the certificate of the caller: the asker's node, or the own user.
     pub caller_certificate: Option<Digest>,
     /// Agencies that receive the result.
@@ -71,7 +74,7 @@ pub struct Entry {
     pub dataset_version: Option<u64>,
     /// Kinds of identifiers compared.
     pub kinds: Vec<String>,
-    /// Mode: `hits`, `count`.
+    /// Mode: `hits`, `count`; of a picture `statistics`, `operational`.
     pub mode: Option<String>,
     /// Name of the profile that items were made under.
     pub profile: Option<String>,
@@ -93,6 +96,18 @@ pub struct Entry {
     pub policy_hash: Option<Digest>,
     /// Version of the software.
     pub software: String,
+}
+
+impl Entry {
+    /// The other agencies of the query: the one that asked or was asked, or all that an asker asked to take part in a picture.
+    pub fn others(&self) -> impl Iterator<Item = &String> {
+        let (one, many): (_, &[String]) = match self.side {
+            Side::Asker => (self.holder.as_ref(), &self.participants),
+            Side::Holder | Side::Witness => (self.asker.as_ref(), &[]),
+        };
+        let own = self.asker.as_ref().filter(|_| self.side == Side::Asker);
+        one.into_iter().chain(many).filter(move |other| Some(*other) != own)
+    }
 }
 
 macro_rules! named {

@@ -358,7 +358,11 @@ impl Visitor for Closely<'_> {
 
 /// A query that names what it wants: a call that never came to that has no twin.
 fn is_between(entry: &Entry, agencies: &[String; 2]) -> bool {
-    let has = |agency: &String| entry.asker.as_ref() == Some(agency) || entry.holder.as_ref() == Some(agency);
+    let own = match entry.side {
+        Side::Asker => entry.asker.as_ref(),
+        Side::Holder | Side::Witness => entry.holder.as_ref(),
+    };
+    let has = |agency: &String| own == Some(agency) || entry.others().any(|other| other == agency);
     entry.purpose.is_some() && agencies.iter().all(has)
 }
 

@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::anyhow;
 use hyper_util::rt::TokioIo;
-use overlap_proto::{MAX_MESSAGE, fault::Reason, pb::operator::operator_service_client::OperatorServiceClient};
+use overlap_proto::{
+    MAX_MESSAGE,
+    fault::Reason,
+    pb::operator::{operator_service_client::OperatorServiceClient, picture_service_client::PictureServiceClient},
+};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -26,6 +30,9 @@ use crate::settings::Settings;
 
 /// A client of the own node.
 pub(crate) type Client = OperatorServiceClient<Channel>;
+
+/// The same, for pictures.
+pub(crate) type Pictures = PictureServiceClient<Channel>;
 
 /// Why a command did not do what was asked; its kind is the exit code.
 #[derive(Debug)]
@@ -121,6 +128,20 @@ impl From<Status> for Failure {
 
 /// Connects with the own node.
 pub(crate) async fn connect(settings: &Settings) -> Result<Client, Failure> {
+    Ok(OperatorServiceClient::new(channel(settings).await?)
+        // the own node's limit may be set higher
+        .max_decoding_message_size(16 * MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE))
+}
+
+/// Connects with the own node, for pictures.
+pub(crate) async fn pictures(settings: &Settings) -> Result<Pictures, Failure> {
+    Ok(PictureServiceClient::new(channel(settings).await?)
+        .max_decoding_message_size(16 * MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE))
+}
+
+async fn channel(settings: &Settings) -> Result<Channel, Failure> {
     let Settings { node, .. } = settings;
     let tls = tls(settings)?;
     let host = node
@@ -161,14 +182,10 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Client, Failure> {
         let ready = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         std::future::ready(ready.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
     });
-    let channel = Endpoint::from_static("http://node.overlap")
+    Endpoint::from_static("http://node.overlap")
         .connect_with_connector(connector)
         .await
-        .map_err(|error| unreachable(&error))?;
-    Ok(OperatorServiceClient::new(channel)
-        // the own node's limit may be set higher
-        .max_decoding_message_size(16 * MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE))
+        .map_err(|error| unreachable(&error))
 }
 
 /// Mutual TLS 1.3 with rustls and ring.

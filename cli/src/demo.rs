@@ -4,6 +4,7 @@ mod chance;
 mod consent;
 mod export;
 mod generate;
+mod picture;
 mod spelling;
 mod story;
 mod truth;
@@ -40,6 +41,12 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Let the four agencies make a picture of what they have in common, and follow one subject up
+    Picture {
+        /// Directory for charts and exports
+        #[arg(long, value_name = "DIR", default_value = "overlap-picture")]
+        out: PathBuf,
+    },
     /// Write larger made-up exports: NAME.csv with NAME.toml (its mapping) per agency, and truth.json (what they share)
     #[command(after_help = "Example:\n  overlap demo generate --dir exports --records 100000 --overlap 0.05 --seed 7")]
     Generate {
@@ -100,6 +107,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<(), Failure> 
                     dir.join("truth.json").display()
                 )
             })
+        }
+        Some(Command::Picture { out }) => {
+            let directory = Directory::make(None, false).map_err(Failure::usage)?;
+            picture::run(directory.path(), &out, output).await
         }
         None => {
             let directory = Directory::make(args.dir, args.keep).map_err(Failure::usage)?;

@@ -1,5 +1,9 @@
 //! Several real nodes on this machine, with keys, certificates and agreements of their own: for the demo and for benchmarks.
 
+mod convened;
+
+pub(crate) use convened::{CASE, Convened, ORDER};
+
 use std::{
     env, fs, io,
     net::{SocketAddr, TcpListener},
@@ -40,6 +44,8 @@ const STOP: Duration = Duration::from_secs(40);
 /// Running nodes; killed when dropped, stopped in order by [`Fleet::stop`].
 pub(crate) struct Fleet {
     agencies: Vec<Agency>,
+    /// Of each agency, in their order.
+    keys: Vec<Keys>,
 }
 
 /// One agency with its node.
@@ -82,7 +88,7 @@ impl Fleet {
         for agency in &agencies {
             fs::write(agency.directory.join("node.toml"), configuration(agency, &agencies))?;
         }
-        let mut fleet = Self { agencies };
+        let mut fleet = Self { agencies, keys };
         for agency in &mut fleet.agencies {
             agency
                 .start(&program)
@@ -90,14 +96,14 @@ impl Fleet {
                 .with_context(|| format!("starting the node of {}", agency.name))?;
         }
         for grant in grants {
-            fleet.agree(grant, &keys).await?;
+            fleet.agree(grant).await?;
         }
         Ok(fleet)
     }
 
     /// One proposes, the other accepts: both nodes sign.
-    async fn agree(&self, grant: &Grant, keys: &[Keys]) -> Result<()> {
-        let draft: Signed<Agreement> = from_toml(&agreement(grant, &self.agencies, keys))?;
+    async fn agree(&self, grant: &Grant) -> Result<()> {
+        let draft: Signed<Agreement> = from_toml(&agreement(grant, &self.agencies, &self.keys))?;
         let document = serde_json::to_vec(draft.document())?;
         let refused = |failure: Failure| failure.error;
         let (asker, holder) = (self.agency(grant.asker)?, self.agency(grant.holder)?);
@@ -206,6 +212,22 @@ impl Agency {
 struct Keys {
     key: String,
     signing_key: String,
+}
+
+impl Keys {
+    /// What an agreement says of the agency.
+    fn party(&self, agency: &Agency) -> String {
+        format!(
+            "\n[[party]]\nname = \"{}\"\nid = \"{}\"\ncountry = \"NL\"\nkey = \"{}\"\nsigning_key = \"{}\"\n",
+            agency.name, agency.id, self.key, self.signing_key
+        )
+    }
+}
+
+/// Names as a list in TOML.
+fn quoted(names: &[&str]) -> String {
+    let names = names.iter().map(|name| format!("{name:?}"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Keys and certificates of one agency.
@@ -325,13 +347,6 @@ roles = ["functionary"]
 fn agreement(grant: &Grant, agencies: &[Agency], keys: &[Keys]) -> String {
     let now = Timestamp::now();
     let (from, until) = (now - 1.hour(), now + (24 * i64::from(DAYS)).hours());
-    let list = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| format!("{name:?}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let profile = Profile::eu_thb_1();
     let mut text = format!(
         r#"id = "{asker}-{holder}-2026"
@@ -357,17 +372,14 @@ disclose = ["reference", "role", "phone"]
         profile_hash = hex::encode(profile.hash()),
         asker = grant.asker,
         holder = grant.holder,
-        modes = list(grant.modes),
-        kinds = list(grant.kinds),
+        modes = quoted(grant.modes),
+        kinds = quoted(grant.kinds),
         max = grant.max_set_size,
         per_day = 100 * grant.max_set_size,
     );
     for (agency, key) in agencies.iter().zip(keys) {
         if agency.name == grant.asker || agency.name == grant.holder {
-            text.push_str(&format!(
-                "\n[[party]]\nname = \"{}\"\nid = \"{}\"\ncountry = \"NL\"\nkey = \"{}\"\nsigning_key = \"{}\"\n",
-                agency.name, agency.id, key.key, key.signing_key
-            ));
+            text.push_str(&key.party(agency));
         }
     }
     text

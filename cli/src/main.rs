@@ -13,6 +13,7 @@ mod log;
 mod matching;
 mod order;
 mod output;
+mod picture;
 mod pki;
 mod policy;
 mod process;
@@ -59,6 +60,9 @@ enum Command {
     Dataset(dataset::Command),
     /// Ask a peer what your dataset has in common with its
     Match(matching::Args),
+    /// See what many agencies have in common, and follow up what they share
+    #[command(subcommand)]
+    Picture(picture::Command),
     /// Approve queries of other users, where your agency wants two people to look
     #[command(subcommand)]
     Approval(approval::Command),
@@ -122,6 +126,7 @@ fn run(connection: Connection, command: Command, output: &mut Output) -> Result<
         Command::Status => runtime.block_on(status::run(connection.check()?, output)),
         Command::Dataset(command) => runtime.block_on(dataset::run(connection, command, output)),
         Command::Match(args) => runtime.block_on(matching::run(connection.check()?, args, output)),
+        Command::Picture(command) => runtime.block_on(picture::run(connection, command, output)),
         Command::Approval(command) => runtime.block_on(approval::run(connection.check()?, command, output)),
         Command::Agreement(command) => runtime.block_on(agreement::run(connection, command, output)),
         Command::Order(command) => runtime.block_on(order::run(connection, command, output)),

@@ -22,6 +22,14 @@ impl Output {
         }
     }
 
+    /// For work inside a command that tells of it itself.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            json: true,
+            out: Box::new(io::sink()),
+        }
+    }
+
     pub(crate) fn json(&self) -> bool {
         self.json
     }

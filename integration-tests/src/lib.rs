@@ -4,6 +4,7 @@
 
 mod agency;
 mod agreement;
+mod gathering;
 mod hostile;
 mod process;
 mod proxy;
@@ -11,6 +12,7 @@ mod world;
 
 pub use agency::Agency;
 pub use agreement::Agreement;
+pub use gathering::{CASE, Gathering, ORDER};
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use process::{Ran, binary, free_address, wait_for};
 pub use proxy::Proxy;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::{
     Agency, Agreement,
     process::{Ran, free_address, program, text, wait_for},
+    text_of,
 };
 
 /// The purpose that agreements cover unless a test says otherwise.
@@ -83,14 +84,26 @@ impl World {
         self.take_agreements(name);
     }
 
+    /// Gives all parties an agreement that all have signed, when their nodes start.
+    pub(crate) fn agree_all(&mut self, id: &str, draft: &Path, parties: &[&str]) {
+        let file = self.sign_draft(id, draft.to_owned(), parties);
+        let all = parties.iter().map(|name| ((*name).to_owned(), file.clone()));
+        self.agreed.lock().unwrap().extend(all);
+    }
+
     /// Writes an agreement, signed by these agencies, to a file of its own.
     pub fn sign(&self, name: &str, agreement: &Agreement<'_>, signers: &[&str]) -> PathBuf {
         let number = self.agreed.lock().unwrap().len();
         let at = |what: &str| self.path(&format!("{}-{name}-{number}-{what}", agreement.id));
-        let mut file = at("draft.toml");
+        let file = at("draft.toml");
         fs::write(&file, agreement.draft(self)).unwrap();
+        self.sign_draft(&format!("{}-{name}-{number}", agreement.id), file, signers)
+    }
+
+    fn sign_draft(&self, name: &str, mut file: PathBuf, signers: &[&str]) -> PathBuf {
         for signer in signers {
-            let (key, out) = (self.agency(signer).file("signing.key"), at(&format!("{signer}.json")));
+            let key = self.agency(signer).file("signing.key");
+            let out = self.path(&format!("{name}-{signer}.json"));
             let _ = fs::remove_file(&out);
             let arguments = [
                 "agreement",
@@ -255,6 +268,19 @@ impl World {
             witnesses
                 .iter()
                 .all(|witness| witness["receipts_due"] == 0 && witness["cosigned_events"] == log["events"])
+        });
+    }
+
+    /// Waits until one other agency owes this one no receipts, and has countersigned its log to its end.
+    pub fn wait_for_witness(&self, agency: &str, other: &str) {
+        wait_for(&format!("the log of {agency} is countersigned by {other}"), || {
+            let log = &self.status(agency)["log"];
+            let mut witnesses = log["witnesses"].as_array().unwrap().iter();
+            witnesses.any(|witness| {
+                text_of(&witness["agency"]).ends_with(other)
+                    && witness["receipts_due"] == 0
+                    && witness["cosigned_events"] == log["events"]
+            })
         });
     }
 

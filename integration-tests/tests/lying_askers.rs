@@ -51,6 +51,7 @@ async fn scene() -> Scene {
     assert_eq!(found["count"], 1);
     let agreements = world.json("kmar", "operator", &["agreement", "list"]);
     let wish = FollowUp {
+        pseudonym: None,
         transaction: Uuid::now_v7(),
         id: Uuid::new_v4(),
         about: text_of(&found["transaction"]).parse().unwrap(),

@@ -109,6 +109,7 @@ async fn tell(
     let Dialled {
         mut client,
         certificate,
+        ..
     } = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
     witness::check_key(node, peer, &certificate)?;
     if cosigned.is_some() || is_new {

@@ -96,7 +96,7 @@ async fn fetch(node: &Arc<Node>, row: FollowUp) -> Result<bool, NodeError> {
         return Ok(false);
     };
     let running = Arc::clone(node);
-    let decision = blocking(move || policy::ask_follow_up(&running, &user, (row, true), None, now())).await?;
+    let decision = blocking(move || policy::ask_follow_up(&running, &user, (row, true), None, None, now())).await?;
     if decision.is_err() {
         // nobody asked just now, so nobody is refused
         return Ok(false);

@@ -7,7 +7,11 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use overlap_audit::Digest;
-use overlap_proto::{fault::Reason, pb::peer::peer_service_client::PeerServiceClient, plain};
+use overlap_proto::{
+    fault::Reason,
+    pb::peer::{peer_service_client::PeerServiceClient, picture_service_client::PictureServiceClient},
+    plain,
+};
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
@@ -26,6 +30,8 @@ use crate::{
 /// A connection with a peer that showed its certificate.
 pub(crate) struct Dialled {
     pub(crate) client: PeerServiceClient<Channel>,
+    /// The same connection, for pictures.
+    pub(crate) pictures: PictureServiceClient<Channel>,
     pub(crate) certificate: Certificate,
 }
 
@@ -103,10 +109,17 @@ pub(crate) async fn dial(
         .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(cause(&error)))?;
+    let pictures = PictureServiceClient::new(channel.clone())
+        .max_decoding_message_size(limits.message_bytes)
+        .max_encoding_message_size(limits.message_bytes);
     let client = PeerServiceClient::new(channel)
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(limits.message_bytes);
-    Ok(Dialled { client, certificate })
+    Ok(Dialled {
+        client,
+        pictures,
+        certificate,
+    })
 }
 
 /// What a peer's status says: a refusal where it carries a reason, else a broken link.

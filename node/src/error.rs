@@ -37,6 +37,9 @@ pub(crate) enum NodeError {
     /// The peer sent nothing for too long.
     #[error("{peer} sent nothing for {seconds} s (limit idle_stream)")]
     PeerIdle { peer: String, seconds: u64 },
+    /// A participant said nothing for longer than its coordinator waits.
+    #[error("{peer} said nothing for {seconds} s, which is as long as is waited")]
+    PeerSilent { peer: String, seconds: u64 },
     /// The session went on for too long.
     #[error("the session took longer than {seconds} s (limit session)")]
     Overtime { seconds: u64 },
@@ -98,6 +101,7 @@ impl NodeError {
             | Self::PeerWire { .. }
             | Self::PeerProtocol { .. }
             | Self::PeerIdle { .. }
+            | Self::PeerSilent { .. }
             | Self::PeerHungUp { .. }
             | Self::Overtime { .. }
             | Self::Log(_)
@@ -112,9 +116,11 @@ impl NodeError {
             Self::Refused { reason, .. } => *reason,
             Self::Overtime { .. } => Reason::LimitReached,
             Self::PeerRefused { .. } => Reason::PeerRefused,
-            Self::Unreachable { .. } | Self::PeerFailed { .. } | Self::PeerHungUp { .. } | Self::PeerIdle { .. } => {
-                Reason::PeerUnreachable
-            }
+            Self::Unreachable { .. }
+            | Self::PeerFailed { .. }
+            | Self::PeerHungUp { .. }
+            | Self::PeerIdle { .. }
+            | Self::PeerSilent { .. } => Reason::PeerUnreachable,
             Self::PeerWire { .. } | Self::PeerProtocol { .. } => Reason::PeerMisbehaved,
             Self::Log(_) => Reason::LogUnavailable,
             Self::Draining => Reason::Draining,

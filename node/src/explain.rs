@@ -76,6 +76,10 @@ pub(crate) fn explain_policy(
         match wish.action.as_str() {
             "" => rules.user(&user, "ask", dataset, Some(&query), at)?,
             action @ ("ask" | "follow_up") => rules.user(&user, action, dataset, Some(&query), at)?,
+            "lead" => {
+                let resource = Resource::Node(&node.config.name);
+                rules.user(&user, "lead", resource, Some(&query), at)?
+            }
             name => {
                 let action =
                     Action::named(name).ok_or_else(|| invalid(&"action: must be one of the policy's schema"))?;

@@ -80,7 +80,14 @@ pub(crate) async fn follow_up(
             return Ok(Err(row));
         }
         let row = FollowUp { reason, ..row };
-        Ok(Ok(policy::ask_follow_up(&running, &asker, (row, is_known), trace, now)))
+        Ok(Ok(policy::ask_follow_up(
+            &running,
+            &asker,
+            (row, is_known),
+            None,
+            trace,
+            now,
+        )))
     })
     .await??;
     let follow_up = match decision {
@@ -379,7 +386,7 @@ fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<Disclosed>, NodeError> 
     told(row, &grant, &dataset, &selection, Standing::Disclosed)
 }
 
-fn shown(row: &FollowUp, disclosed: Option<&[Disclosed]>) -> pb::FollowUp {
+pub(crate) fn shown(row: &FollowUp, disclosed: Option<&[Disclosed]>) -> pb::FollowUp {
     let standing = row.standing(now());
     let disclosed = disclosed.unwrap_or(&row.disclosed).iter();
     let decision = row.decision.as_ref();

@@ -31,6 +31,8 @@ mod operator_service;
 mod operator_stream;
 mod orders;
 mod peer_service;
+mod picture_service;
+mod pictures;
 mod policy;
 mod pool;
 mod retention;

@@ -20,9 +20,11 @@ use crate::{
     error::NodeError,
     guard::Densities,
     orders::Orders,
+    pictures,
     pool::Pool,
     rules::Rules,
     server::ServeError,
+    session::picture::Parts,
     tls::{Listener, TlsError},
     witness::Correspondence,
 };
@@ -51,6 +53,10 @@ pub(crate) struct Node {
     /// Counts are told one at a time.
     pub(crate) telling: tokio::sync::Mutex<()>,
     pub(crate) densities: Densities,
+    /// The pictures that this node takes part in now.
+    pub(crate) parts: Parts,
+    /// And those that it leads.
+    pub(crate) running: pictures::Running,
     /// What each peer has of each document, as this node last saw it.
     pub(crate) told: Mutex<HashMap<(String, Digest), Digest>>,
     correspondence: HashMap<String, Correspondence>,
@@ -77,6 +83,8 @@ impl Node {
             rules: ArcSwap::from_pointee(config.read_rules()?),
             told: Mutex::default(),
             densities: Densities::default(),
+            parts: Parts::default(),
+            running: pictures::Running::default(),
             tls: Tls::load(&config)?,
             correspondence: config
                 .peers

@@ -408,7 +408,7 @@ async fn status(node: &Arc<Node>, user: &User) -> Result<pb::StatusResponse, Nod
     })
 }
 
-async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {
+pub(crate) async fn joined<T>(task: tokio::task::JoinHandle<Result<T, NodeError>>) -> Result<T, Status> {
     task.await
         .unwrap_or(Err(NodeError::Broken("a task panicked")))
         .map_err(|error| error.to_status())

@@ -262,7 +262,7 @@ async fn show(
 }
 
 /// Keeps the order that a peer asks under, so that an auditor here can see later why the query was allowed.
-async fn keep_order(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
+pub(crate) async fn keep_order(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
     let Some(order) = permit.terms().opening.order.clone() else {
         return Ok(Ok(permit));
     };

@@ -4,16 +4,18 @@ mod ask;
 pub(crate) mod cover;
 mod follow_up;
 mod hold;
+mod picture;
 
 pub(crate) use ask::authorise_ask;
 pub(crate) use cover::account_of_counts;
 pub(crate) use follow_up::{FollowUpTerms, ask_follow_up, decide_by, grant_of, hold_follow_up, tells};
 pub(crate) use hold::authorise_hold;
+pub(crate) use picture::{Invited, LeadTerms, authorise_lead, authorise_take};
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use overlap_agreement::{Agreement, Grant, OrderRule, Recipient, Signed};
+use overlap_agreement::{Agreement, Grant, Mode, OrderRule, Recipient, Signed};
 use overlap_audit::{Digest, Entry, InputSalt, Operation, Side};
 use overlap_proto::{fault::Reason, operator, peer};
 use overlap_psi::Protocol;
@@ -43,9 +45,6 @@ pub(crate) struct Permit<T = Terms> {
 
 /// What was permitted, of any kind of query.
 pub(crate) trait Permitted: Send + Sync + 'static {
-    /// The other side.
-    fn peer(&self) -> &Peer;
-
     /// When the permission ends by itself.
     fn until(&self) -> Timestamp;
 
@@ -249,6 +248,7 @@ pub(crate) fn blank_entry(operation: Operation, side: Side, now: Timestamp, tran
         order: None,
         asker: None,
         holder: None,
+        participants: Vec::new(),
         caller_certificate: None,
         recipients: Vec::new(),
         country: None,
@@ -301,7 +301,7 @@ fn query_of(peer: &Peer, open: &peer::Open, is_approved: bool) -> Query {
         peer: peer.name.clone(),
         purpose: open.purpose.clone(),
         case_reference: open.case_reference.clone(),
-        mode: open.mode.to_string(),
+        mode: open.word().to_owned(),
         kinds: words(&open.kinds),
         roles: words(&open.roles),
         set_size: open.set_size,
@@ -324,10 +324,6 @@ fn user_of(node: &Node, entry: &Entry) -> Result<User, NodeError> {
 }
 
 impl Permitted for Terms {
-    fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
     fn until(&self) -> Timestamp {
         let until = self.agreement.agreement().valid_until;
         let order = self.opening.order.as_ref().map(|order| order.document().valid_until);
@@ -366,9 +362,9 @@ impl Permitted for Terms {
     }
 }
 
-/// Whether a query needs an order: by the agreement, or by the own dataset's mark.
-fn order_rule(config: &Config, grant: &Grant, own_dataset: &str) -> OrderRule {
-    match config.is_orders_only(own_dataset) {
+/// Whether a query needs an order: by the agreement, by the own dataset's mark, or as a picture, which is combined processing (Wpg art. 11).
+fn order_rule(config: &Config, grant: &Grant, own_dataset: &str, is_picture: bool) -> OrderRule {
+    match is_picture || config.is_orders_only(own_dataset) {
         true => OrderRule::Required,
         false => grant.order,
     }

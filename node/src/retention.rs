@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use overlap_agreement::Ending;
 use overlap_audit::{Digest, Entry, Operation, Outcome, SHREDDING, Side};
 use overlap_proto::fault::Reason;
-use overlap_store::{AlarmKind, Dataset, DatasetInfo, FollowUp, FoundRecord, StoreError};
+use overlap_store::{AlarmKind, Dataset, DatasetInfo, FollowUp, FoundRecord, KeptPicture, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -191,6 +191,7 @@ pub(crate) async fn check_log(node: Arc<Node>) {
 
 /// Which kept hits are not to be kept, or shown, any longer.
 pub(crate) struct Gone {
+    now: Timestamp,
     since: i64,
     today: Date,
     held: BTreeSet<String>,
@@ -203,6 +204,7 @@ impl Gone {
         let longest = i64::try_from(node.config.limits.keep_hits.as_secs()).unwrap_or(i64::MAX);
         let held = node.store.datasets().into_iter().map(|held| held.info().name.clone());
         Self {
+            now,
             since: now.as_second().saturating_sub(longest),
             today: TimeZone::UTC.to_datetime(now).date(),
             held: held.collect(),
@@ -218,10 +220,14 @@ impl Gone {
         self.has(row.made, row.expires, &row.dataset, &row.agreement)
     }
 
+    pub(crate) fn is_picture(&self, row: &KeptPicture) -> bool {
+        row.expires <= self.now || self.has(row.made, None, &row.dataset, &row.agreement)
+    }
+
     fn has(&self, found: Timestamp, expires: Option<Date>, dataset: &str, agreement: &Digest) -> bool {
         found.as_second() < self.since
             || expires.is_some_and(|expires| expires < self.today)
-            || !self.held.contains(dataset)
+            || !dataset.is_empty() && !self.held.contains(dataset)
             || self.ended.contains(agreement)
     }
 }
@@ -349,6 +355,10 @@ async fn hits(
                 held.entry(row.dataset).or_default().extend(references);
             }
         }
+        for row in store.pictures().iter()? {
+            let row = row?;
+            any |= only.as_ref().is_none_or(|only| *only == row.dataset) && gone.is_picture(&row);
+        }
         // records that an import, or a purge, has left out
         let mut absent = BTreeMap::new();
         for (dataset, references) in held {
@@ -364,12 +374,14 @@ async fn hits(
     };
     let mut entry = entry(node, "");
     entry.dataset = None;
-    entry.reason = Some("kept hits whose record, dataset or retention has ended".to_owned());
+    entry.reason = Some("kept hits and pictures whose record, dataset or retention has ended".to_owned());
     let store = Arc::clone(&node.store);
     spine::logged(node, entry, async move {
         let erased = blocking(move || {
             let erased = store.hits().erase(|found| going.takes(found))?;
-            Ok::<_, StoreError>(erased + store.follow_ups().erase(|row| going.takes_row(row))?)
+            let erased = erased + store.follow_ups().erase(|row| going.takes_row(row))?;
+            let is_going = |row: &KeptPicture| going.is_meant(&row.dataset) && going.gone.is_picture(row);
+            Ok::<_, StoreError>(erased + store.pictures().erase(is_going)?)
         })
         .await??;
         Ok((Outcome::Done, counted(erased), erased))

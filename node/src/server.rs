@@ -9,8 +9,13 @@ use std::{
 
 use overlap_audit::{Operation, Side};
 use overlap_proto::{
-    DESCRIPTORS, fault::Reason, pb::operator::operator_service_server::OperatorServiceServer,
-    pb::peer::peer_service_server::PeerServiceServer,
+    DESCRIPTORS,
+    fault::Reason,
+    pb::operator::operator_service_server::OperatorServiceServer,
+    pb::operator::picture_service_server::PictureServiceServer as OwnPictureServer,
+    pb::peer::{
+        peer_service_server::PeerServiceServer, picture_service_server::PictureServiceServer as PeerPictureServer,
+    },
 };
 use overlap_store::{LogSettings, Store, StoreError};
 use tokio::{
@@ -32,6 +37,8 @@ use crate::{
     node::{Node, now},
     operator_service::Operators,
     peer_service::{Peers, caller},
+    picture_service::PeerPictures,
+    pictures::OwnPictures,
     policy::{self, Denial, User},
     pool::Pool,
     retention,
@@ -114,6 +121,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     let peers = PeerServiceServer::new(Peers(Arc::clone(&node)))
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
+    let peer_pictures = PeerPictureServer::new(PeerPictures(Arc::clone(&node)))
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
+    let own_pictures = OwnPictureServer::new(OwnPictures(Arc::clone(&node)))
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
     let operators = OperatorServiceServer::new(Operators(Arc::clone(&node)))
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
@@ -131,10 +144,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     operator_routes = operator_routes
         .add_service(health_service.clone())
         .add_service(reflection)
+        .add_service(own_pictures)
         .add_service(operators);
     let serve_peers = builder(config)
         .add_service(health_service)
         .add_service(peers)
+        .add_service(peer_pictures)
         .serve_with_incoming_shutdown(listening(&node, peer, true).run(), stop.clone().cancelled_owned());
     let serve_operators = builder(config)
         .add_routes(operator_routes)

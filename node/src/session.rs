@@ -5,6 +5,7 @@ mod follow_up;
 mod holder;
 pub(crate) mod labels;
 mod mirrored;
+pub(crate) mod picture;
 
 pub(crate) use asker::{Ask, Progress};
 pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, held_record, own_records, told};

@@ -136,7 +136,9 @@ fn note(node: &Node, peer: &Peer, document: Digest, digest: Digest) {
 
 async fn dial(node: &Arc<Node>, peer: &Peer) -> Result<(Client, Certificate), NodeError> {
     let tls = node.tls.dial.load_full();
-    let Dialled { client, certificate } = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
+    let Dialled {
+        client, certificate, ..
+    } = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
     Ok((client, certificate))
 }
 

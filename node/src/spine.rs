@@ -43,6 +43,8 @@ pub(crate) struct Finding {
     pub(crate) callee_certificate: Option<Digest>,
     /// For an asker: whether the query left for the peer.
     pub(crate) sent: Option<bool>,
+    /// For who leads a picture: ids of those that it did not leave for.
+    pub(crate) unheard: Vec<String>,
     /// For a holder: what it has handed over so far, counted up to the moment of the end.
     pub(crate) supplied: Option<Arc<AtomicU64>>,
     /// What is worth telling although the session ended as asked.
@@ -114,11 +116,13 @@ pub(crate) async fn run<S: Session>(
             Err(error) => (error.outcome(), Some(error.to_string())),
         };
         fault::point(side, "ended");
-        let owed_by = owed_by(opened.entry(), finding.sent);
+        let owed_by = owed_by(opened.entry(), &finding);
         close(node, opened.entry().id, outcome, finding, detail, owed_by).await?;
         fault::point(side, "closed");
-        if let Ok(correspondence) = node.correspondence(&opened.terms().peer().id) {
-            correspondence.poke.notify_one();
+        for other in opened.entry().others() {
+            if let Ok(correspondence) = node.correspondence(other) {
+                correspondence.poke.notify_one();
+            }
         }
         match &ended {
             Ok(_) => tracing::info!(%outcome, "query ended"),
@@ -163,7 +167,11 @@ pub(crate) async fn close_interrupted(node: &Arc<Node>) -> Result<usize, NodeErr
     for entry in &open {
         let detail = Some("the node stopped before the end".to_owned());
         // nobody knows any more whether the peer heard of it: the peer does
-        let owed_by = owed_by(entry, Some(true));
+        let sent = Finding {
+            sent: Some(true),
+            ..Finding::default()
+        };
+        let owed_by = owed_by(entry, &sent);
         close(
             node,
             entry.id,
@@ -210,14 +218,17 @@ pub(crate) async fn logged<T>(
         Ok(_) => finding.remark.take(),
         Err(error) => Some(error.to_string()),
     };
-    close(node, id, outcome, finding, detail, None).await?;
+    close(node, id, outcome, finding, detail, Vec::new()).await?;
     ended
 }
 
-/// Who owes a receipt for an entry: the holder that an own query was sent to.
-fn owed_by(entry: &Entry, sent: Option<bool>) -> Option<(Uuid, String)> {
-    let holder = entry.holder.clone().filter(|_| entry.side == Side::Asker)?;
-    (sent == Some(true)).then_some((entry.transaction, holder))
+/// Who owes a receipt for an entry: the holders that an own query was sent to.
+fn owed_by(entry: &Entry, finding: &Finding) -> Vec<(Uuid, String)> {
+    if entry.side != Side::Asker || finding.sent != Some(true) {
+        return Vec::new();
+    }
+    let heard = entry.others().filter(|other| !finding.unheard.contains(other));
+    heard.map(|other| (entry.transaction, other.clone())).collect()
 }
 
 /// Turns a panic, ours or of a library under a peer's message, into an error: an entry that was opened is closed whatever happens.
@@ -273,7 +284,7 @@ async fn open<T: Permitted>(node: &Arc<Node>, permit: Permit<T>) -> Result<Opene
                 "queries_per_hour" => {
                     format!("the agreement allows {limit} queries an hour: {used} were asked in this one")
                 }
-                "follow_ups" => format!("the match asked about {limit} items: {used} hits of it were followed up"),
+                "follow_ups" => format!("it asked about {limit} items: {used} hits of it were followed up"),
                 "approval_uses" => "the approval was used before: each query needs its own".to_owned(),
                 _ => format!("the order may be used {limit} times at one holder: {used} uses are counted"),
             };
@@ -310,13 +321,10 @@ async fn close(
     outcome: Outcome,
     finding: Finding,
     detail: Option<String>,
-    owed_by: Option<(Uuid, String)>,
+    owed_by: Vec<(Uuid, String)>,
 ) -> Result<(), NodeError> {
     let closing = closing(id, outcome, finding, detail);
-    let owed_by = owed_by
-        .as_ref()
-        .map(|(transaction, agency)| (*transaction, agency.as_str()));
-    let closed = node.store.log().close_entry(&closing, owed_by).await;
+    let closed = node.store.log().close_entry(&closing, &owed_by).await;
     closed.map_err(|error| failed(node, error))
 }
 

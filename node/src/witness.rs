@@ -187,7 +187,7 @@ pub(crate) fn conflicting(log: &Log, kept: &[(Side, Uuid, KeptReceipt)]) -> Resu
         .iter()
         .filter(|(_, transaction, _)| conflicts.contains(transaction))
     {
-        let before = log.kept_receipt(*side, *transaction)?;
+        let before = log.kept_receipt(*side, *transaction, &receipt.agency)?;
         evidence.extend(before.map(|before| before.receipt.note));
         evidence.push(receipt.receipt.note.clone());
     }

@@ -35,6 +35,8 @@ pub struct FollowUp {
     pub kind: Kind,
     /// The identifier; none: the holder knows it.
     pub identifier: Option<Identifier>,
+    /// What the hit is called in a picture, when it is asked first.
+    pub pseudonym: Option<[u8; 16]>,
     /// Reason in words.
     pub reason: String,
     /// The person that asks.
@@ -103,6 +105,14 @@ impl TryFrom<pb::FollowUpRequest> for FollowUp {
             agreement_hash: check::digest("agreement_hash", &request.agreement_hash)?,
             kind,
             identifier,
+            pseudonym: match request.pseudonym.as_ref() {
+                [] => None,
+                bytes => Some(
+                    bytes
+                        .try_into()
+                        .map_err(|_| WireError::new("pseudonym", "must be none, or 16 bytes"))?,
+                ),
+            },
             reason: check::reason("reason", request.reason)?,
             person: check::name("person", request.person)?,
             role: check::name("role", request.role)?,
@@ -126,6 +136,10 @@ impl From<&FollowUp> for pb::FollowUpRequest {
             reason: wish.reason.clone(),
             person: wish.person.clone(),
             role: wish.role.clone(),
+            pseudonym: wish
+                .pseudonym
+                .map(|one| Bytes::copy_from_slice(&one))
+                .unwrap_or_default(),
         }
     }
 }
@@ -359,6 +373,7 @@ mod tests {
 
     fn wish() -> FollowUp {
         FollowUp {
+            pseudonym: None,
             transaction: Uuid::from_u128(1),
             id: Uuid::from_u128(2),
             about: Uuid::from_u128(3),

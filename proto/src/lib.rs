@@ -14,6 +14,7 @@ pub mod found;
 pub mod log;
 pub mod operator;
 pub mod peer;
+pub mod picture;
 
 pub use check::{LIMITS, Limits, WireError, plain};
 

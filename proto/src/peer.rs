@@ -125,6 +125,20 @@ impl std::str::FromStr for Mode {
 }
 
 impl Open {
+    /// Whether it is part of a picture.
+    pub fn is_picture(&self) -> bool {
+        self.protocol == Protocol::JointOprf
+    }
+
+    /// The word for what is learnt, in the log and for policies.
+    pub fn word(&self) -> &'static str {
+        match (self.is_picture(), self.mode) {
+            (false, mode) => mode.name(),
+            (true, Mode::Count) => "statistics",
+            (true, Mode::Hits) => "operational",
+        }
+    }
+
     /// The protocol's mode: where the asker is to learn which persons match, labels tell which keys are of one record.
     pub fn protocol_mode(&self) -> dh::Mode {
         match self.mode {
@@ -171,21 +185,20 @@ impl TryFrom<pb::MatchResponse> for Response {
     }
 }
 
-impl TryFrom<pb::MatchOpen> for Open {
-    type Error = WireError;
-
-    fn try_from(open: pb::MatchOpen) -> Result<Self, WireError> {
+impl Open {
+    /// Checks what a query is opened with that has to run a protocol; who only leads a picture has no set.
+    pub(crate) fn of(open: pb::MatchOpen, protocol: Protocol) -> Result<Self, WireError> {
+        const PROTOCOL: &str = "must name the protocol of such a query";
         Ok(Self {
             transaction: check::uuid("open.transaction", &open.transaction)?,
             agreement: check::name("open.agreement", open.agreement)?,
             agreement_hash: check::digest("open.agreement_hash", &open.agreement_hash)?,
             dataset: check::name("open.dataset", open.dataset)?,
             mode: check::listed("open.mode", &open.mode, "must be hits or count")?,
-            protocol: check::listed(
-                "open.protocol",
-                &open.protocol,
-                "must name a protocol that this node runs",
-            )?,
+            protocol: match open.protocol == protocol.name() {
+                true => protocol,
+                false => return Err(WireError::new("open.protocol", PROTOCOL)),
+            },
             profile: check::name("open.profile", open.profile)?,
             profile_hash: check::digest("open.profile_hash", &open.profile_hash)?,
             kinds: kinds("open.kinds", &open.kinds)?,
@@ -195,7 +208,7 @@ impl TryFrom<pb::MatchOpen> for Open {
             person: check::name("open.person", open.person)?,
             role: check::name("open.role", open.role)?,
             set_size: match set_size("open.set_size", open.set_size)? {
-                0 => return Err(WireError::new("open.set_size", "must be at least 1")),
+                0 if protocol == Protocol::DhPsi => return Err(WireError::new("open.set_size", "must be at least 1")),
                 size => size,
             },
             input_commitment: check::digest("open.input_commitment", &open.input_commitment)?,
@@ -206,9 +219,17 @@ impl TryFrom<pb::MatchOpen> for Open {
     }
 }
 
-impl From<Open> for pb::MatchRequest {
+impl TryFrom<pb::MatchOpen> for Open {
+    type Error = WireError;
+
+    fn try_from(open: pb::MatchOpen) -> Result<Self, WireError> {
+        Self::of(open, Protocol::DhPsi)
+    }
+}
+
+impl From<Open> for pb::MatchOpen {
     fn from(open: Open) -> Self {
-        let open = pb::MatchOpen {
+        Self {
             transaction: Bytes::copy_from_slice(open.transaction.as_bytes()),
             agreement: open.agreement,
             agreement_hash: Bytes::copy_from_slice(&open.agreement_hash.0),
@@ -228,9 +249,14 @@ impl From<Open> for pb::MatchRequest {
             roles: open.roles.iter().map(|role| role.as_str().to_owned()).collect(),
             order: open.order.map(|order| order.to_json()).unwrap_or_default().into(),
             on_behalf_of: open.on_behalf_of.unwrap_or_default(),
-        };
+        }
+    }
+}
+
+impl From<Open> for pb::MatchRequest {
+    fn from(open: Open) -> Self {
         Self {
-            message: Some(match_request::Message::Open(open)),
+            message: Some(match_request::Message::Open(open.into())),
         }
     }
 }
@@ -338,14 +364,14 @@ fn tokens(message: &pb::Tokens) -> Result<dh::Reply, WireError> {
     Ok(dh::Reply::Labelled(labelled.collect()))
 }
 
-fn set_size(field: &'static str, size: u64) -> Result<u64, WireError> {
+pub(crate) fn set_size(field: &'static str, size: u64) -> Result<u64, WireError> {
     match size {
         0..=dh::Terms::MAX_SET => Ok(size),
         _ => Err(WireError::new(field, "must be less than 2^32")),
     }
 }
 
-fn elements(field: &'static str, bytes: &[u8]) -> Result<Vec<Encoded>, WireError> {
+pub(crate) fn elements(field: &'static str, bytes: &[u8]) -> Result<Vec<Encoded>, WireError> {
     const MUST: &str = "must be 1 to 4096 whole elements of 32 bytes";
     let elements = check::elements(field, bytes, MUST)?;
     if elements.len() > CHUNK {
@@ -355,134 +381,4 @@ fn elements(field: &'static str, bytes: &[u8]) -> Result<Vec<Encoded>, WireError
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use prost::Message;
-
-    use super::*;
-
-    fn open() -> Open {
-        Open {
-            transaction: Uuid::from_u128(1),
-            agreement: "thb".into(),
-            agreement_hash: Digest([1; 32]),
-            dataset: "cases".into(),
-            mode: Mode::Hits,
-            protocol: Protocol::DhPsi,
-            profile: "eu-thb/1".into(),
-            profile_hash: Digest([2; 32]),
-            kinds: vec![Kind::Phone, Kind::Bsn],
-            purpose: "thb-investigation".into(),
-            case_reference: "case 1".into(),
-            reason: "lead from a victim's phone".into(),
-            person: "spiffe://politie.example/user/a".into(),
-            role: "analyst".into(),
-            set_size: 5,
-            input_commitment: Digest([3; 32]),
-            roles: vec![Role::Suspect],
-            order: None,
-            on_behalf_of: Some("RO".into()),
-        }
-    }
-
-    fn wire() -> pb::MatchOpen {
-        match pb::MatchRequest::from(open()).message {
-            Some(match_request::Message::Open(open)) => open,
-            _ => unreachable!("an open message was made"),
-        }
-    }
-
-    #[test]
-    fn an_opening_survives_the_wire() {
-        let mut expected = open();
-        expected.kinds.sort_unstable();
-        assert_eq!(Open::try_from(wire()).unwrap(), expected);
-    }
-
-    #[test]
-    fn each_bad_field_is_named_without_its_value() {
-        type Spoil = fn(&mut pb::MatchOpen);
-        let cases: [(&str, Spoil); 22] = [
-            ("open.transaction", |o| o.transaction = Bytes::from_static(b"CANARY")),
-            ("open.transaction", |o| o.transaction = Bytes::from_static(&[0; 16])),
-            ("open.agreement", |o| o.agreement = "CANARY agreement".into()),
-            ("open.agreement_hash", |o| {
-                o.agreement_hash = Bytes::from_static(b"CANARY")
-            }),
-            ("open.dataset", |o| o.dataset = String::new()),
-            ("open.mode", |o| o.mode = "CANARY".into()),
-            ("open.protocol", |o| o.protocol = "CANARY".into()),
-            ("open.kinds", |o| o.kinds = vec![]),
-            ("open.kinds", |o| o.kinds = vec!["CANARY".into()]),
-            ("open.kinds", |o| o.kinds = vec!["phone".into(), "phone".into()]),
-            ("open.purpose", |o| o.purpose = "CANARY\n".into()),
-            ("open.case_reference", |o| o.case_reference = "  ".into()),
-            ("open.reason", |o| o.reason = "CANARY".repeat(200)),
-            ("open.person", |o| o.person = String::new()),
-            ("open.reason", |o| o.reason = "CANARY\u{202e}".into()),
-            ("open.set_size", |o| o.set_size = u64::MAX),
-            ("open.set_size", |o| o.set_size = 0),
-            ("open.input_commitment", |o| o.input_commitment = Bytes::new()),
-            ("open.roles", |o| o.roles = vec![]),
-            ("open.roles", |o| o.roles = vec!["CANARY".into()]),
-            ("open.order", |o| o.order = Bytes::from_static(b"CANARY")),
-            ("open.on_behalf_of", |o| o.on_behalf_of = "CANARY".into()),
-        ];
-        for (field, spoil) in cases {
-            let mut open = wire();
-            spoil(&mut open);
-            let error = Open::try_from(open).unwrap_err();
-            assert_eq!(error.field, field);
-            assert!(!error.to_string().contains("CANARY"), "{error}");
-        }
-    }
-
-    #[test]
-    fn labels_come_one_for_each_token() {
-        let of = |tokens: usize, labels: usize| {
-            Response::try_from(pb::MatchResponse {
-                message: Some(match_response::Message::Tokens(pb::Tokens {
-                    tokens: vec![1; tokens].into(),
-                    labels: vec![2; labels].into(),
-                })),
-            })
-        };
-        assert!(matches!(of(32, 0), Ok(Response::Reply(dh::Reply::Tokens(tokens))) if tokens.len() == 2));
-        let labelled = of(32, 64).unwrap();
-        let again = Response::try_from(pb::MatchResponse::from(labelled)).unwrap();
-        assert!(matches!(again, Response::Reply(dh::Reply::Labelled(labelled))
-            if labelled.len() == 2 && labelled[0][15..17] == [1, 2]));
-        for bad in [1, 32, 63, 96] {
-            assert_eq!(of(32, bad).unwrap_err().field, "tokens.labels");
-        }
-    }
-
-    #[test]
-    fn elements_come_whole_and_not_too_many() {
-        let of = |bytes: usize| pb::MatchRequest {
-            message: Some(match_request::Message::Blinded(pb::Elements {
-                elements: vec![0; bytes].into(),
-            })),
-        };
-        assert!(Request::try_from(of(32 * CHUNK)).is_ok());
-        for bad in [0, 1, 31, 33, 32 * CHUNK + 32] {
-            assert_eq!(Request::try_from(of(bad)).unwrap_err().field, "blinded.elements");
-        }
-        assert_eq!(
-            Request::try_from(pb::MatchRequest { message: None }).unwrap_err().field,
-            "request.message"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_refused_without_panic(bytes: Vec<u8>) {
-            if let Ok(message) = pb::MatchRequest::decode(bytes.as_slice()) {
-                let _ = Request::try_from(message);
-            }
-            if let Ok(message) = pb::MatchResponse::decode(bytes.as_slice()) {
-                let _ = Response::try_from(message);
-            }
-        }
-    }
-}
+mod tests;

@@ -44,6 +44,9 @@ pub enum PeerMisbehaved {
     /// A proof that does not hold: the elements were made with another key.
     #[error("elements were made with another key than the one announced")]
     BadProof,
+    /// What is said of a pseudonym cannot be.
+    #[error("a list says of a pseudonym what cannot be")]
+    BadMark,
     /// A message that does not belong in this phase.
     #[error("a message came out of turn")]
     OutOfTurn,

@@ -150,7 +150,7 @@ async fn queries(store: Arc<Store>, next: Arc<AtomicU64>, entries: u64) -> Resul
         store.log().open_entry(&entry, &[]).await?;
         times.push(begun.elapsed());
         let begun = Instant::now();
-        store.log().close_entry(&closing, None).await?;
+        store.log().close_entry(&closing, &[]).await?;
         times.push(begun.elapsed());
     }
 }
@@ -187,6 +187,7 @@ fn query(number: u64) -> (Entry, Closing) {
         order: None,
         asker: Some(AGENCY.to_owned()),
         holder: Some("spiffe://overlap.example/agency/kmar".to_owned()),
+        participants: Vec::new(),
         caller_certificate: Some(digest),
         recipients: vec![AGENCY.to_owned()],
         country: Some("NL".to_owned()),

@@ -4,6 +4,7 @@ mod classes;
 mod codec;
 mod dense;
 mod holding;
+mod members;
 mod rows;
 mod set;
 
@@ -35,6 +36,7 @@ pub use classes::Classes;
 pub(crate) use classes::{Class, class};
 pub(crate) use codec::{decode_dates, decode_record, encode_record};
 pub use holding::Holding;
+pub use members::{LINK, Link, Member, Months};
 pub use rows::Element;
 pub(crate) use rows::{Group, value};
 
@@ -464,6 +466,8 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
         Cf::FollowUps,
         Cf::Approvals,
         Cf::Counts,
+        Cf::Pictures,
+        Cf::PictureLinks,
         Cf::Documents,
         Cf::LogKeys,
         Cf::LogInputs,

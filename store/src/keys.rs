@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 5;
+pub(crate) const SCHEMA_VERSION: u32 = 6;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -49,7 +49,7 @@ pub(crate) enum Cf {
     LogIndex,
     /// [`input`] -> sealed salt, then sealed leaves, of the set that an asker committed to; last a mark that the query was opened.
     LogInputs,
-    /// [`transaction`] -> sealed receipt of the other side.
+    /// [`receipt`] -> sealed receipt of another agency.
     LogReceipts,
     /// [`due`] -> nothing: receipts that are owed.
     LogReceiptsDue,
@@ -69,12 +69,16 @@ pub(crate) enum Cf {
     Approvals,
     /// Tag of the transaction -> sealed count that was told.
     Counts,
+    /// Tag of (side, transaction) -> sealed picture: what it told, or that this agency has links of it.
+    Pictures,
+    /// [`link`] -> sealed match key and item tag: what stands behind a pseudonym.
+    PictureLinks,
     /// [`document`] -> sealed agreement or order, with what was stated about it.
     Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -97,6 +101,8 @@ impl Cf {
         Self::FollowUps,
         Self::Approvals,
         Self::Counts,
+        Self::Pictures,
+        Self::PictureLinks,
         Self::Documents,
     ];
 
@@ -124,6 +130,8 @@ impl Cf {
             Self::FollowUps => "follow-ups",
             Self::Approvals => "approvals",
             Self::Counts => "counts",
+            Self::Pictures => "pictures",
+            Self::PictureLinks => "picture-links",
             Self::Documents => "documents",
         }
     }
@@ -220,6 +228,23 @@ pub(crate) fn transaction(side: Side, transaction: Uuid) -> [u8; 17] {
         Side::Witness => 2,
     };
     key[1..].copy_from_slice(transaction.as_bytes());
+    key
+}
+
+/// `tag of the picture ‖ pseudonym`: those of a picture are neighbours.
+pub(crate) fn link(picture: [u8; TAG], pseudonym: &[u8; 16]) -> [u8; TAG + 16] {
+    let mut key = [0; TAG + 16];
+    key[..TAG].copy_from_slice(&picture);
+    key[TAG..].copy_from_slice(pseudonym);
+    key
+}
+
+/// `side ‖ transaction ‖ tag of the agency that gave it`: of a picture there are several.
+pub(crate) fn receipt(side: Side, transaction: Uuid, agency: [u8; TAG]) -> [u8; 17 + TAG] {
+    let mut key = [0; 17 + TAG];
+    let (query, by) = key.split_at_mut(17);
+    query.copy_from_slice(&self::transaction(side, transaction));
+    by.copy_from_slice(&agency);
     key
 }
 

@@ -18,18 +18,22 @@ mod import;
 mod kept;
 mod keys;
 mod log;
+mod pictures;
 mod seal;
 mod sorter;
 
 pub use approvals::{Approval, Approvals, Verdict};
 pub use counts::{Counts, ToldCount};
-pub use dataset::{Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, Place, Selection};
+pub use dataset::{
+    Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, LINK, Link, Member, Months, Place, Selection,
+};
 pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
 pub use follow_ups::{Decision, FollowUp, FollowUps, OwnRecord};
 pub use hits::{FoundRecord, HitId, Hits};
 pub use import::{Import, Prepared};
 pub use log::{Alarm, AlarmKind, Fault, Log, LogPlace, LogSettings, PeerLog, Quota, Search, Waiting};
+pub use pictures::{KeptPicture, Pictures};
 pub use seal::{BadKey, DataKey};
 pub use sorter::{SealedSorter, Sorted};
 
@@ -63,6 +67,7 @@ pub struct Store {
     follow_ups: FollowUps,
     approvals: Approvals,
     counts: Counts,
+    pictures: Pictures,
     documents: Documents,
 }
 
@@ -98,6 +103,7 @@ impl Store {
         let follow_ups = FollowUps::new(Arc::clone(&inner));
         let approvals = Approvals::new(Arc::clone(&inner));
         let counts = Counts::new(Arc::clone(&inner));
+        let pictures = Pictures::open(Arc::clone(&inner))?;
         let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
@@ -107,6 +113,7 @@ impl Store {
             follow_ups,
             approvals,
             counts,
+            pictures,
             documents,
         })
     }
@@ -134,6 +141,11 @@ impl Store {
     /// Counts that were told.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Pictures that were made, or that this agency took part in.
+    pub fn pictures(&self) -> &Pictures {
+        &self.pictures
     }
 
     /// Agreements and orders.

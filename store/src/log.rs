@@ -185,11 +185,11 @@ impl Log {
             .await
     }
 
-    /// Writes an entry's end. Where the peer was sent the query, it owes a receipt from then on.
+    /// Writes an entry's end. Peers that were sent the query owe a receipt from then on.
     ///
     /// # Errors
     /// [`StoreError::NoSuchEntry`] unless the entry is open; [`StoreError::Rocks`], [`StoreError::Crypto`].
-    pub async fn close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+    pub async fn close_entry(&self, closing: &Closing, owed_by: &[(Uuid, String)]) -> Result<(), StoreError> {
         loop {
             match self.try_close_entry(closing, owed_by).await {
                 // a later day's event came in between, and days never go back along the log: sealed and appended again
@@ -199,10 +199,12 @@ impl Log {
         }
     }
 
-    async fn try_close_entry(&self, closing: &Closing, owed_by: Option<(Uuid, &str)>) -> Result<(), StoreError> {
+    async fn try_close_entry(&self, closing: &Closing, owed_by: &[(Uuid, String)]) -> Result<(), StoreError> {
         let event = self.seal(EventRef::Closed(closing))?;
         let (id, ended) = (keys::entry(closing.id), search::outcome(&self.inner, closing.outcome));
-        let owed = owed_by.map(|(transaction, agency)| keys::due(others::tag(&self.inner, agency), transaction));
+        let owed = owed_by.iter();
+        let owed = owed.map(|(transaction, agency)| keys::due(others::tag(&self.inner, agency), *transaction));
+        let owed: Vec<_> = owed.collect();
         let hands_on = self.hands_on;
         self.writer
             .append(move |draft| {
@@ -216,7 +218,7 @@ impl Log {
                 draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
                 draft.delete(Cf::LogOpen, id);
                 draft.index(at(ended, place));
-                if let Some(owed) = owed {
+                for owed in owed {
                     draft.put(Cf::LogReceiptsDue, owed, []);
                 }
                 if hands_on {

@@ -48,18 +48,18 @@ fn the_log_only_grows_and_survives_reopening() {
         assert_eq!(store.log().open_entries().unwrap(), vec![first.clone()]);
         assert!(
             matches!(
-                wait(store.log().close_entry(&closing(second.id), None)),
+                wait(store.log().close_entry(&closing(second.id), &[])),
                 Err(StoreError::NoSuchEntry)
             ),
             "it is closed already"
         );
         assert!(matches!(
-            wait(store.log().close_entry(&closing(Uuid::from_u128(9)), None)),
+            wait(store.log().close_entry(&closing(Uuid::from_u128(9)), &[])),
             Err(StoreError::NoSuchEntry)
         ));
     }
     let store = open(directory.path());
-    wait(store.log().close_entry(&closing(first.id), None)).unwrap();
+    wait(store.log().close_entry(&closing(first.id), &[])).unwrap();
     assert!(store.log().open_entries().unwrap().is_empty());
     let newest = found(&store, &Search::default());
     assert_eq!(
@@ -132,7 +132,7 @@ fn parallel_appends_have_no_gaps() {
                 for n in 0..25 {
                     let entry = entry(Uuid::from_u128(thread << 64 | n | 1 << 100));
                     wait(store.log().open_entry(&entry, &[])).unwrap();
-                    wait(store.log().close_entry(&closing(entry.id), None)).unwrap();
+                    wait(store.log().close_entry(&closing(entry.id), &[])).unwrap();
                 }
             });
         }

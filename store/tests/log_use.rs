@@ -207,7 +207,7 @@ fn receipts_are_owed_until_they_are_kept() {
         None,
         "it is open"
     );
-    let owed_by = Some((asked.transaction, "spiffe://a/kmar"));
+    let owed_by = &[(asked.transaction, "spiffe://a/kmar".to_owned())];
     wait(store.log().close_entry(&closing(asked.id), owed_by)).unwrap();
     let due = |agency| store.log().receipts_due(agency, None, 10).unwrap();
     assert_eq!(due("spiffe://a/kmar"), [asked.transaction]);
@@ -231,7 +231,10 @@ fn receipts_are_owed_until_they_are_kept() {
     assert_eq!(keep(&other), [asked.transaction]);
     assert!(due("spiffe://a/kmar").is_empty());
     assert_eq!(
-        store.log().kept_receipt(Side::Asker, asked.transaction).unwrap(),
+        store
+            .log()
+            .kept_receipt(Side::Asker, asked.transaction, "spiffe://a/kmar")
+            .unwrap(),
         Some(kept)
     );
 }

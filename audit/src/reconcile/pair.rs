@@ -19,6 +19,8 @@ pub(super) enum Judgement {
 pub(super) fn story(logged: &Logged) -> Vec<(&'static str, Option<String>)> {
     let entry = &logged.entry;
     let list = |list: &[String]| Some(list.join(", "));
+    // a picture has many holders
+    let holder = entry.holder.clone().filter(|_| entry.participants.is_empty());
     let digest = |digest: &Option<Digest>| digest.map(|digest| digest.to_string());
     vec![
         ("operation", Some(entry.operation.to_string())),
@@ -34,7 +36,8 @@ pub(super) fn story(logged: &Logged) -> Vec<(&'static str, Option<String>)> {
         ("on_behalf_of", entry.on_behalf_of.clone()),
         ("roles", list(&entry.roles)),
         ("asker", entry.asker.clone()),
-        ("holder", entry.holder.clone()),
+        ("holder", holder),
+        ("participants", list(&entry.participants)),
         ("recipients", list(&entry.recipients)),
         ("country", entry.country.clone()),
         ("kinds", list(&entry.kinds)),
@@ -102,7 +105,8 @@ fn pair(one: &Logged, other: &Logged) -> Judgement {
         })
         .collect();
     let of = |logged: &Logged, read: fn(&Closing) -> Option<u64>| logged.closing.as_ref().and_then(read);
-    let completed = matches!(outcome, Outcome::Hit | Outcome::NoHit)
+    let is_picture = !asker.entry.participants.is_empty();
+    let completed = !is_picture && matches!(outcome, Outcome::Hit | Outcome::NoHit)
         || asker.entry.operation == Operation::Disclosure && matches!(outcome, Outcome::Done | Outcome::Pending);
     let handed = of(holder, |closing| closing.output_count);
     let counts = [
@@ -142,6 +146,15 @@ fn pair(one: &Logged, other: &Logged) -> Judgement {
         (Outcome::Hit | Outcome::NoHit | Outcome::Done, Outcome::Done)
         | (Outcome::Denied, Outcome::Denied)
         | (Outcome::Pending, Outcome::Pending) => Judgement::Agreed,
+        // a picture goes on without those that dropped out
+        (Outcome::Hit | Outcome::NoHit, Outcome::Denied | Outcome::Error | Outcome::Interrupted) if is_picture => {
+            match handed.unwrap_or_default() {
+                0 => Judgement::Agreed,
+                handed => Judgement::Unsure(format!(
+                    "the holder dropped out of a picture after it had handed {handed} items over"
+                )),
+            }
+        }
         (Outcome::Denied, Outcome::Done) => differ(),
         (Outcome::Admitted, _) | (_, Outcome::Admitted) => {
             Judgement::Unsure("it has no end yet in one of the logs".to_owned())

@@ -3,6 +3,7 @@
 mod import;
 mod log;
 mod network;
+mod picture;
 mod pure;
 mod units;
 
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     /// Measure a match: the pure protocol on one core, then between two real nodes over loopback TLS
     #[command(after_help = "Example:\n  overlap bench match --size 65536 --overlap 0.1 --mode hits --json")]
     Match(Args),
+    /// Measure a picture of many agencies, each with a node of its own on this machine
+    #[command(after_help = "Example:\n  overlap bench picture --agencies 4 --items 100000 --json")]
+    Picture(picture::Args),
     /// Measure an import: normalisation and hashing on one core, then end to end into a real node
     #[command(after_help = "Example:\n  overlap bench import --rows 1000000 --json")]
     Import(import::Args),
@@ -137,6 +141,7 @@ impl fmt::Display for Hardware {
 pub(crate) async fn run(command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Match(args) => bench_match(args, output).await,
+        Command::Picture(args) => picture::run(args, output).await,
         Command::Import(args) => import::run(args, output).await,
         Command::Log(args) => log::run(args, output).await,
     }

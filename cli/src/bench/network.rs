@@ -117,14 +117,14 @@ async fn measure(
     Ok(Network { wall_seconds, parties })
 }
 
-struct Reading {
-    cpu_seconds: f64,
-    memory: u64,
-    bytes_sent: u64,
+pub(super) struct Reading {
+    pub(super) cpu_seconds: f64,
+    pub(super) memory: u64,
+    pub(super) bytes_sent: u64,
 }
 
 impl Reading {
-    async fn take(pid: u32, operator: &mut Client) -> Result<Self, Failure> {
+    pub(super) async fn take(pid: u32, operator: &mut Client) -> Result<Self, Failure> {
         let bytes_sent = operator
             .status(pb::StatusRequest {})
             .await?
@@ -139,7 +139,7 @@ impl Reading {
 }
 
 /// Loads made-up documents, one per record, as `overlap dataset import` would.
-async fn load(client: &mut Client, items: Range<u32>) -> Result<(), Failure> {
+pub(super) async fn load(client: &mut Client, items: Range<u32>) -> Result<(), Failure> {
     const BATCH: usize = 2048;
     let (messages, stream) = mpsc::channel(8);
     let made = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The exports that ship with Overlap, with their mapping files.
-const EXPORTS: [(&str, &[u8], &str); 4] = [
+pub(super) const EXPORTS: [(&str, &[u8], &str); 4] = [
     (
         "politie",
         include_bytes!("../../demo/politie.csv"),
@@ -279,7 +279,7 @@ async fn wait_for_witnesses(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<ImportShape, Failure> {
+pub(super) async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<ImportShape, Failure> {
     let path = |ending: &str| agency.directory().join(format!("export.{ending}"));
     let write = |ending: &str, bytes: &[u8]| fs::write(path(ending), bytes).context("cannot write the export");
     write("csv", csv)

@@ -32,7 +32,7 @@ pub(crate) struct FollowUpShape {
     decide_by: String,
     decided: Option<String>,
     decided_by: Option<String>,
-    peer: String,
+    pub(crate) peer: String,
     dataset: String,
     purpose: String,
     case_reference: String,

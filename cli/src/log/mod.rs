@@ -130,17 +130,13 @@ fn entries_table(entries: &[Logged]) -> Table {
     shown.set_content_arrangement(ContentArrangement::Disabled);
     for logged in entries {
         let entry = &logged.entry;
-        let other = match entry.side {
-            overlap_audit::Side::Asker => &entry.holder,
-            _ => &entry.asker,
-        };
-        let with = other.as_deref().map(|id| id.rsplit('/').next().unwrap_or(id));
+        let with: Vec<&str> = entry.others().map(|id| id.rsplit('/').next().unwrap_or(id)).collect();
         shown.add_row([
             logged.index.to_string(),
             entry.started.strftime("%F %TZ").to_string(),
             entry.operation.to_string(),
             entry.side.to_string(),
-            with.unwrap_or_default().to_owned(),
+            with.join(", "),
             entry.mode.clone().unwrap_or_default(),
             logged.outcome().to_string(),
             entry.transaction.to_string(),

@@ -64,11 +64,13 @@ impl Visitor for Shape {
         if let Some(purpose) = &entry.purpose {
             count(&mut self.purposes, purpose);
         }
-        let (asker, holder) = (entry.asker.as_ref(), entry.holder.as_ref());
-        match (entry.side, asker, holder) {
-            (Side::Asker, _, Some(holder)) => self.peers.entry(holder.clone()).or_default().asked += 1,
-            (Side::Holder, Some(asker), _) => self.peers.entry(asker.clone()).or_default().was_asked += 1,
-            _ => {}
+        for other in entry.others() {
+            let peer = self.peers.entry(other.clone()).or_default();
+            match entry.side {
+                Side::Asker => peer.asked += 1,
+                Side::Holder => peer.was_asked += 1,
+                Side::Witness => {}
+            }
         }
         if let Some(closing) = &logged.closing
             && entry.purpose.is_some()

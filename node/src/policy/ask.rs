@@ -144,8 +144,11 @@ fn ask(
         set_size,
         now,
     };
-    node.orders
-        .check(order.as_ref(), order_rule(config, &grant, &request.dataset), &usage)?;
+    node.orders.check(
+        order.as_ref(),
+        order_rule(config, &grant, &request.dataset, false),
+        &usage,
+    )?;
     let drawing = Drawing {
         agreement,
         grant: &grant,

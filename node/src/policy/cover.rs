@@ -26,7 +26,8 @@ pub(super) fn choose(
     let config = &node.config;
     let ask = Ask {
         purpose: &request.purpose,
-        mode: request.mode,
+        mode: mode_of(request.mode),
+        tells: false,
         kinds: request.kinds.as_deref(),
         roles: request.roles.as_deref(),
         on_behalf_of: request.on_behalf_of.as_deref(),
@@ -111,7 +112,9 @@ pub(crate) fn check_own(node: &Node, agreement: &Agreement) -> Result<(), NodeEr
 /// What a query asks for, to be held against grants.
 pub(super) struct Ask<'a> {
     pub(super) purpose: &'a str,
-    pub(super) mode: peer::Mode,
+    pub(super) mode: Mode,
+    /// Whether something has to be told behind a hit: what is found is to be followed up.
+    pub(super) tells: bool,
     pub(super) kinds: Option<&'a [Kind]>,
     pub(super) roles: Option<&'a [Role]>,
     pub(super) on_behalf_of: Option<&'a str>,
@@ -132,10 +135,17 @@ impl Ask<'_> {
         if grants.is_empty() {
             return denied(format!("agreement {id} does not let this asker ask about that dataset"));
         }
-        let mode = mode_of(self.mode);
+        let mode = self.mode;
         let narrowed = narrow(grants, |grant| grant.modes.contains(&mode));
         if narrowed.is_empty() {
             return denied(format!("agreement {id} does not cover mode {mode}"));
+        }
+        let before = narrowed;
+        let narrowed = narrow(&before, |grant| !self.tells || !grant.disclose.is_empty());
+        if narrowed.is_empty() {
+            return denied(format!(
+                "agreement {id} covers pictures of statistics alone: it names nothing that is told behind a hit (disclose)"
+            ));
         }
         let before = narrowed;
         let narrowed = narrow(&before, |grant| all(self.kinds, |kind| grant.kinds.contains(kind)));

@@ -3,6 +3,7 @@
 use overlap_agreement::Field;
 use overlap_audit::{Outcome, Standing};
 use overlap_proto::follow_up;
+use overlap_records::Identifier;
 use overlap_store::FollowUp;
 
 use super::*;
@@ -22,6 +23,8 @@ pub(crate) struct FollowUpTerms {
     pub(crate) row: FollowUp,
     /// Whether it is kept already.
     pub(crate) is_known: bool,
+    /// For an asker: what the hit is called in a picture, where the holder has not heard of it.
+    pub(crate) pseudonym: Option<[u8; 16]>,
     /// Size of the asker's set in the match.
     pub(crate) asked: u64,
     /// For a holder: the dataset, and what of it takes part.
@@ -32,10 +35,6 @@ pub(crate) struct FollowUpTerms {
 }
 
 impl Permitted for FollowUpTerms {
-    fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
     fn until(&self) -> Timestamp {
         let until = self.agreement.agreement().valid_until;
         let order = self.order.as_ref().map(|order| order.document().valid_until);
@@ -71,6 +70,7 @@ pub(crate) fn ask_follow_up(
     node: &Node,
     user: &User,
     (row, is_known): (FollowUp, bool),
+    pseudonym: Option<[u8; 16]>,
     trace: Option<TraceContext>,
     now: Timestamp,
 ) -> Result<Permit<FollowUpTerms>, Box<Denial>> {
@@ -84,7 +84,7 @@ pub(crate) fn ask_follow_up(
     entry.asker = Some(config.id.clone());
     entry.recipients = vec![config.id.clone()];
     describe(&mut entry, config, &row);
-    match ask(node, &rules, user, row, is_known, now, &mut entry) {
+    match ask(node, &rules, user, (row, is_known), pseudonym, now, &mut entry) {
         Ok(terms) => Ok(Permit {
             entry,
             quotas: Vec::new(),
@@ -98,8 +98,8 @@ fn ask(
     node: &Node,
     rules: &Rules,
     user: &User,
-    row: FollowUp,
-    is_known: bool,
+    (row, is_known): (FollowUp, bool),
+    pseudonym: Option<[u8; 16]>,
     now: Timestamp,
     entry: &mut Entry,
 ) -> Result<FollowUpTerms, NodeError> {
@@ -129,6 +129,7 @@ fn ask(
         peer: peer.clone(),
         row,
         is_known,
+        pseudonym,
         held: None,
         order,
         query,
@@ -215,7 +216,8 @@ fn hold(
     let found = the_match(node, Side::Holder, wish.about)?;
     let same = found.asker.as_ref() == Some(&caller.id)
         && found.agreement.as_ref() == Some(&agreement.id)
-        && found.kinds.contains(&wish.kind.to_string());
+        && found.kinds.contains(&wish.kind.to_string())
+        && (wish.pseudonym.is_none() || !found.participants.is_empty());
     if !same {
         return Err(no_match());
     }
@@ -256,10 +258,13 @@ fn hold(
             row
         }
         None => {
-            let identifier = wish
-                .identifier
-                .as_ref()
-                .ok_or_else(|| NodeError::refused(Reason::NotFound, "no follow-up has this id, or none any more"))?;
+            let gone = || NodeError::refused(Reason::NotFound, "no follow-up has this id, or none any more");
+            let identifier = match (&wish.identifier, wish.pseudonym) {
+                (Some(identifier), None) => identifier.clone(),
+                // of a picture the asker knows no more than that it is shared
+                (None, Some(pseudonym)) => behind(node, &dataset, &found, &pseudonym)?,
+                _ => return Err(gone()),
+            };
             FollowUp {
                 id: wish.id,
                 about: wish.about,
@@ -275,7 +280,7 @@ fn hold(
                 made: now,
                 decide_by: decide_by(&grant, now),
                 kind: wish.kind,
-                partly: false,
+                partly: wish.pseudonym.is_some(),
                 canonical: Some(identifier.canonical().to_owned()),
                 records: Vec::new(),
                 expires: None,
@@ -300,16 +305,31 @@ fn hold(
     let selection = selection.of_classes(Classes::of(&roles.into_iter().collect(), &visibility));
     Ok(FollowUpTerms {
         peer_key: party.key,
-        asked: found.input_count.unwrap_or_default(),
+        asked: asked(node, &found)?,
         agreement: held,
         grant,
         peer: peer.clone(),
         row,
         is_known,
+        pseudonym: None,
         held: Some((dataset, selection)),
         order,
         query,
     })
+}
+
+/// The identifier that is called so in a picture.
+fn behind(node: &Node, dataset: &Dataset, found: &Entry, pseudonym: &[u8; 16]) -> Result<Identifier, NodeError> {
+    let unknown = || {
+        let message = "nothing is called so in this picture here, or it is gone by now";
+        NodeError::refused(Reason::NotFound, message)
+    };
+    let pictures = node.store.pictures();
+    let link = pictures.link(found.transaction, pseudonym)?.ok_or_else(unknown)?;
+    let kinds: Vec<Kind> = found.kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
+    let selection = Selection::of(&node.config.profile, &kinds, true);
+    let place = dataset.linked(&selection, &link)?.ok_or_else(unknown)?;
+    Ok(dataset.hit(&selection, &place)?.identifier)
 }
 
 /// The grant that a peer's follow-up is answered under. Reads the log: call it where that may block.
@@ -350,7 +370,8 @@ fn describe(entry: &mut Entry, config: &Config, row: &FollowUp) {
 /// The entry of the match that a hit comes from, on one side of it.
 fn the_match(node: &Node, side: Side, transaction: Uuid) -> Result<Entry, NodeError> {
     let none = || {
-        let message = "the match that found it is not in the log, or was no match in mode hits that came to its end";
+        let message =
+            "the query that found it is not in the log, or was none that tells which items match and came to its end";
         NodeError::refused(Reason::NotFound, message)
     };
     let log = node.store.log();
@@ -358,10 +379,22 @@ fn the_match(node: &Node, side: Side, transaction: Uuid) -> Result<Entry, NodeEr
     let logged = log.entry(id)?.ok_or_else(none)?;
     let has_ended = matches!(logged.outcome(), Outcome::Hit | Outcome::NoHit | Outcome::Done);
     let entry = logged.entry;
-    match has_ended && entry.operation == Operation::Combination && entry.mode.as_deref() == Some("hits") {
+    match has_ended
+        && entry.operation == Operation::Combination
+        && matches!(entry.mode.as_deref(), Some("hits" | "operational"))
+    {
         true => Ok(entry),
         false => Err(none()),
     }
+}
+
+/// Against how many items hits of a query were found: those of the asker's set, or in a picture those that this node handed over.
+fn asked(node: &Node, found: &Entry) -> Result<u64, NodeError> {
+    if found.participants.is_empty() {
+        return Ok(found.input_count.unwrap_or_default());
+    }
+    let closing = node.store.log().entry(found.id)?.and_then(|logged| logged.closing);
+    Ok(closing.and_then(|closing| closing.output_count).unwrap_or_default())
 }
 
 /// What a follow-up is for is what its match was for, under the same order, which must still stand.
@@ -412,7 +445,11 @@ fn covering(held: &Held, grants: &[&Grant], found: &Entry, kind: Kind) -> Result
     let roles = roles_of(found);
     let ask = Ask {
         purpose: found.purpose.as_deref().unwrap_or_default(),
-        mode: peer::Mode::Hits,
+        mode: match found.participants.is_empty() {
+            true => Mode::Hits,
+            false => Mode::Picture,
+        },
+        tells: false,
         kinds: Some(&[kind]),
         roles: Some(&roles),
         on_behalf_of: found.on_behalf_of.as_deref(),

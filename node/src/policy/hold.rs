@@ -24,7 +24,7 @@ pub(crate) fn authorise_hold(
     entry.holder = Some(config.id.clone());
     entry.caller_certificate = Some(caller.thumbprint);
     entry.recipients = vec![caller.id.clone()];
-    entry.mode = Some(open.mode.to_string());
+    entry.mode = Some(open.word().to_owned());
     entry.protocol = Some(open.protocol.to_string());
     entry.profile = Some(open.profile.clone());
     entry.profile_hash = Some(open.profile_hash);
@@ -32,7 +32,7 @@ pub(crate) fn authorise_hold(
     entry.kinds = words(&open.kinds);
     entry.roles = words(&open.roles);
     entry.input_count = Some(open.set_size);
-    entry.input_commitment = Some(open.input_commitment);
+    entry.input_commitment = (!open.is_picture()).then_some(open.input_commitment);
     entry.agreement = Some(open.agreement.clone());
     entry.order = open.order.as_ref().map(|order| order.document().id.clone());
     entry.order_hash = open.order.as_ref().map(|order| order.hash());
@@ -91,9 +91,12 @@ fn hold(
         .grants_between(&caller.id, &config.id)
         .filter(|grant| grant.dataset == open.dataset)
         .collect();
+    let is_picture = open.is_picture();
+    let mode = if is_picture { Mode::Picture } else { mode_of(open.mode) };
     let ask = Ask {
         purpose: &open.purpose,
-        mode: open.mode,
+        mode,
+        tells: is_picture && open.mode == peer::Mode::Hits,
         kinds: Some(&open.kinds),
         roles: Some(&open.roles),
         on_behalf_of: open.on_behalf_of.as_deref(),
@@ -102,7 +105,9 @@ fn hold(
     if grant.result == Recipient::Both {
         entry.recipients.push(config.id.clone());
     }
-    check_size(open.set_size, &grant)?;
+    if !is_picture {
+        check_size(open.set_size, &grant)?;
+    }
     let query = query_of(peer, open, false);
     check_rules(
         node,
@@ -129,15 +134,15 @@ fn hold(
         dataset: &open.dataset,
         purpose: &open.purpose,
         case_reference: &open.case_reference,
-        mode: mode_of(open.mode),
+        mode,
         kinds: &open.kinds,
         set_size: open.set_size,
         now,
     };
     let order = open.order.as_deref();
     node.orders
-        .check(order, order_rule(config, &grant, &open.dataset), &usage)?;
-    if let Some(order) = order {
+        .check(order, order_rule(config, &grant, &open.dataset, is_picture), &usage)?;
+    if let Some(order) = order.filter(|_| !is_picture) {
         orders::check_commitment(order, &open.input_commitment)?;
     }
     let drawing = Drawing {
@@ -152,13 +157,18 @@ fn hold(
     };
     let quotas = quotas(&drawing);
     let mut visibility = grant.visibility.clone();
-    if open.mode == peer::Mode::Hits {
+    if open.mode == peer::Mode::Hits && !is_picture {
         // of these an asker is shown the kind alone: the mirrored pass finds them
         visibility.remove(&Visibility::C);
     }
     let classes = Classes::of(&open.roles.iter().copied().collect(), &visibility);
     let terms = Terms {
-        selection: selection(config, &open.kinds, open.mode).of_classes(classes),
+        selection: selection(
+            config,
+            &open.kinds,
+            if is_picture { peer::Mode::Count } else { open.mode },
+        )
+        .of_classes(classes),
         peer_key: party.key,
         grant,
         dataset,

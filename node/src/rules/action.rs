@@ -1,6 +1,6 @@
 //! What the policy judges.
 
-/// What is judged: every action but those of queries (`ask`, `follow_up`, `answer`, `disclose`) is of an own user, on a dataset or on the node.
+/// What is judged: every action but those of queries (`ask`, `lead`, `follow_up`, `answer`, `disclose`) is of an own user, on a dataset or on the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     ImportDataset,
@@ -9,6 +9,7 @@ pub(crate) enum Action {
     DecideHit,
     CommitInput,
     ReadHits,
+    ReadPictures,
     ReadLog,
     ExportLog,
     OpenInput,
@@ -28,13 +29,14 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::ImportDataset,
         Self::EraseDataset,
         Self::PurgeDataset,
         Self::DecideHit,
         Self::CommitInput,
         Self::ReadHits,
+        Self::ReadPictures,
         Self::ReadLog,
         Self::ExportLog,
         Self::OpenInput,
@@ -61,6 +63,7 @@ impl Action {
             Self::DecideHit => "decide_hit",
             Self::CommitInput => "commit_input",
             Self::ReadHits => "read_hits",
+            Self::ReadPictures => "read_pictures",
             Self::ReadLog => "read_log",
             Self::ExportLog => "export_log",
             Self::OpenInput => "open_input",

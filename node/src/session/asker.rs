@@ -81,6 +81,7 @@ impl<F: Fn(&Opened, Progress) + Send + Sync + 'static> Session for Ask<F> {
         let Dialled {
             mut client,
             certificate,
+            ..
         } = dial::dial(&permitted.peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
         finding.callee_certificate = Some(certificate.thumbprint);
         let agreement = &permitted.opening.agreement;

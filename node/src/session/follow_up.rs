@@ -43,6 +43,7 @@ impl Session for AskFollowUp {
         let Dialled {
             mut client,
             certificate,
+            ..
         } = dialled;
         finding.callee_certificate = Some(certificate.thumbprint);
         let agreement = &terms.agreement.agreement().id;
@@ -58,6 +59,7 @@ impl Session for AskFollowUp {
             agreement_hash: terms.agreement.hash(),
             kind: row.kind,
             identifier: asked,
+            pseudonym: terms.pseudonym,
             reason: row.reason.clone(),
             person: entry.person.clone().unwrap_or_default(),
             role: entry.role.clone().unwrap_or_default(),
@@ -192,8 +194,10 @@ fn look_up(
     let canonical = row.canonical.as_deref().unwrap_or_default();
     let identifier = identifier(row.kind, canonical)?;
     let mut records = own_records(dataset, selection, &identifier, Some(asked))?;
-    // of class c the asker has been shown nothing that it could follow up by its identifier
-    records.retain(|record| record.visibility != Visibility::C);
+    // of class c the asker has been shown nothing that it could follow up by its identifier; a picture shows the kind
+    if !row.partly {
+        records.retain(|record| record.visibility != Visibility::C);
+    }
     row.expires = records.iter().filter_map(|record| record.expires).min();
     row.records = records.iter().map(held_record).collect();
     let declined = row.records.is_empty().then_some(Declined::NotHeld);

@@ -58,9 +58,13 @@ impl Merge {
 
     /// A party whose next entry is needed before anything more can be told.
     pub fn wants(&self) -> Option<usize> {
-        self.lists
-            .iter()
-            .position(|list| list.ahead.is_empty() && list.received < list.announced)
+        (0..self.lists.len()).find(|party| self.is_hungry(*party))
+    }
+
+    /// Whether this party's next entry is needed.
+    pub fn is_hungry(&self, party: usize) -> bool {
+        let list = self.lists.get(party);
+        list.is_some_and(|list| list.ahead.is_empty() && list.received < list.announced)
     }
 
     /// Takes the next entries of a party's list.

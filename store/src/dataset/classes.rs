@@ -58,6 +58,11 @@ pub(crate) fn class(record: &Record) -> Class {
     index(record.role, record.visibility)
 }
 
+/// The role of the records of a class.
+pub(crate) fn role_of(class: Class) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| *role as u8 == class / VISIBILITIES)
+}
+
 const fn index(role: Role, visibility: Visibility) -> Class {
     role as u8 * VISIBILITIES + visibility as u8
 }
@@ -73,6 +78,7 @@ mod tests {
             for visibility in Visibility::ALL {
                 let one = Classes::of(&[role].into(), &[visibility].into());
                 assert!(one.has(index(role, visibility)));
+                assert_eq!(role_of(index(role, visibility)), Some(role));
                 assert_ne!(one.meets(Classes::shown().0), one.meets(Classes::hidden().0));
                 assert!(seen.insert(one.0));
             }

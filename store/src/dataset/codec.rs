@@ -18,9 +18,10 @@ struct StoredRecord {
     identifiers: Vec<(Kind, String)>,
 }
 
-/// What decides on a record's retention.
+/// When a record was observed, and what decides on its retention.
 #[derive(Deserialize)]
 pub(crate) struct Dates {
+    pub(crate) observed: Option<Date>,
     pub(crate) expires: Option<Date>,
 }
 

@@ -49,7 +49,12 @@ impl Dataset {
     }
 
     /// Numbers of the records of some classes that hold an item, and how many hold it that others may meet.
-    fn rows_of(&self, key: &str, tag: [u8; keys::TAG], classes: Classes) -> Result<(Vec<u32>, usize), StoreError> {
+    pub(super) fn rows_of(
+        &self,
+        key: &str,
+        tag: [u8; keys::TAG],
+        classes: Classes,
+    ) -> Result<(Vec<u32>, usize), StoreError> {
         let (version, inner) = (self.info().version, &self.version.inner);
         let kind = inner.keys.kind_tag(version, key);
         let mut prefix = keys::item_prefix(version, kind).to_vec();

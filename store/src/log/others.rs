@@ -135,11 +135,11 @@ impl Log {
         let mut conflicts = Vec::new();
         for (side, transaction, receipt) in receipts {
             let said = |receipt: &KeptReceipt| receipt.receipt.unverified().map(|said| (said.opened, said.closed)).ok();
-            match self.kept_receipt(*side, *transaction)? {
+            match self.kept_receipt(*side, *transaction, &receipt.agency)? {
                 Some(before) if said(&before) != said(receipt) => conflicts.push(*transaction),
                 Some(_) => {}
                 None => {
-                    let at = keys::transaction(*side, *transaction);
+                    let at = keys::receipt(*side, *transaction, tag(&self.inner, &receipt.agency));
                     let sealed = self
                         .inner
                         .keys
@@ -156,12 +156,12 @@ impl Log {
         Ok(conflicts)
     }
 
-    /// The receipt that is kept for the own part in a query.
+    /// The receipt of an agency that is kept for the own part in a query.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
-    pub fn kept_receipt(&self, side: Side, transaction: Uuid) -> Result<Option<KeptReceipt>, StoreError> {
-        let at = keys::transaction(side, transaction);
+    pub fn kept_receipt(&self, side: Side, transaction: Uuid, agency: &str) -> Result<Option<KeptReceipt>, StoreError> {
+        let at = keys::receipt(side, transaction, tag(&self.inner, agency));
         let row = self.inner.db.get_cf(self.inner.cf(Cf::LogReceipts)?, at)?;
         row.map(|sealed| open(&self.inner, Cf::LogReceipts, &at, &sealed))
             .transpose()

@@ -66,13 +66,14 @@ type Prefix = (u8, [u8; INDEX_TAG]);
 /// The indexes that an entry stands in from its begin on, without that of its outcome.
 pub(super) fn prefixes(inner: &Inner, entry: &Entry) -> Vec<Prefix> {
     let fields = [
-        (Field::Peer, other(entry).map(String::as_str)),
         (Field::Person, entry.person.as_deref()),
         (Field::Purpose, entry.purpose.as_deref()),
         (Field::Case, entry.case_reference.as_deref()),
     ];
+    let others = entry.others().map(|other| (Field::Peer, Some(other.as_str())));
     let named = fields
         .into_iter()
+        .chain(others)
         .filter_map(|(field, value)| Some(prefix(inner, field, value?)));
     [(Field::All as u8, [0; INDEX_TAG])].into_iter().chain(named).collect()
 }
@@ -211,14 +212,6 @@ fn few_of(mut few: Vec<Logged>, search: &Search, limit: usize) -> Result<Vec<(Lo
     Ok(placed.collect())
 }
 
-/// The other agency of an entry.
-fn other(entry: &Entry) -> Option<&String> {
-    match entry.side {
-        Side::Asker => entry.holder.as_ref(),
-        Side::Holder | Side::Witness => entry.asker.as_ref(),
-    }
-}
-
 impl Search {
     /// Whether it looks for this entry, by what stands in it; pages apart.
     fn fits(&self, logged: &Logged) -> bool {
@@ -229,7 +222,10 @@ impl Search {
         self.from.is_none_or(|from| entry.started >= from)
             && self.until.is_none_or(|until| entry.started < until)
             && is(self.transaction.as_ref(), Some(&entry.transaction))
-            && is(self.peer.as_ref(), other(entry))
+            && self
+                .peer
+                .as_ref()
+                .is_none_or(|peer| entry.others().any(|other| other == peer))
             && is(self.person.as_ref(), entry.person.as_ref())
             && is(self.purpose.as_ref(), entry.purpose.as_ref())
             && is(self.case_reference.as_ref(), entry.case_reference.as_ref())

@@ -1,0 +1,147 @@
+//! A picture on the terminal.
+
+use std::io::{self, Write};
+
+use overlap_report::{Figures, KindPicture, Picture};
+
+use crate::output::{grouped, table};
+
+/// Combinations, and shared subjects, that are printed; the exports have all.
+const ROWS: usize = 20;
+
+/// Prints a picture for people.
+pub(crate) fn print(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
+    let took_part: Vec<String> = picture
+        .agencies
+        .iter()
+        .map(|agency| match agency.items {
+            Some(items) => format!("{} ({} items)", agency.name, grouped(items)),
+            None => agency.name.clone(),
+        })
+        .collect();
+    writeln!(
+        out,
+        "{} picture of {}, of {}",
+        picture.form.name(),
+        took_part.join(", "),
+        picture.roles.join(", ")
+    )?;
+    if let Some(since) = &picture.since {
+        writeln!(out, "of records observed from {since} on")?;
+    }
+    for one in &picture.dropped {
+        writeln!(out, "without {}: {}", one.name, one.why)?;
+    }
+    for kind in &picture.kinds {
+        writeln!(out)?;
+        print_kind(out, picture, kind)?;
+    }
+    if !picture.shared.is_empty() {
+        writeln!(out)?;
+        print_shared(out, picture)?;
+    }
+    writeln!(
+        out,
+        "\npicture {}, under agreement {}, kept until {}",
+        picture.id,
+        picture.agreement,
+        picture.expires.get(..10).unwrap_or(&picture.expires)
+    )
+}
+
+fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io::Result<()> {
+    let Some(unique) = kind.unique else {
+        return writeln!(
+            out,
+            "{}: not told, there are fewer than {}",
+            kind.kind, picture.min_count
+        );
+    };
+    writeln!(
+        out,
+        "{}: {} unique, {} known to two or more agencies",
+        kind.kind,
+        grouped(unique),
+        grouped(kind.shared())
+    )?;
+    let mut shown = table(["known to exactly", "agencies", "subjects"]);
+    for one in kind.combinations.iter().take(ROWS) {
+        shown.add_row([
+            one.agencies.join(" + "),
+            one.agencies.len().to_string(),
+            grouped(one.count),
+        ]);
+    }
+    writeln!(out, "{shown}")?;
+    if kind.combinations.len() > ROWS {
+        writeln!(out, "  and {} smaller combinations", kind.combinations.len() - ROWS)?;
+    }
+    if kind.is_partial() {
+        writeln!(
+            out,
+            "  {} subjects are in combinations that are withheld: counts below {}, and what they could be worked out from",
+            grouped(unique - kind.told().min(unique)),
+            picture.min_count
+        )?;
+    }
+    let mut roles = table(["known as", "subjects"]);
+    for one in &kind.roles {
+        roles.add_row([one.roles.join(" and "), grouped(one.count)]);
+    }
+    match kind.roles.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "{roles}"),
+    }
+}
+
+fn print_shared(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
+    writeln!(
+        out,
+        "Shared: `overlap picture follow-up {} PSEUDONYM --reason ...` asks the holders",
+        picture.id.get(..13).unwrap_or(&picture.id)
+    )?;
+    let mut shown = table(["pseudonym", "kind", "known to", "as"]);
+    let mut rows: Vec<_> = picture.shared.iter().collect();
+    rows.sort_by_key(|one| std::cmp::Reverse(one.agencies.len()));
+    for one in rows.iter().take(ROWS) {
+        shown.add_row([
+            one.pseudonym.get(..12).unwrap_or(&one.pseudonym).to_owned(),
+            one.kind.clone(),
+            one.agencies.join(" + "),
+            one.roles.join(" and "),
+        ]);
+    }
+    writeln!(out, "{shown}")?;
+    match rows.len().saturating_sub(ROWS) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more", grouped(more as u64)),
+    }
+}
+
+/// Prints figures for people.
+pub(super) fn figures(out: &mut dyn Write, told: &Figures) -> io::Result<()> {
+    let least = if told.at_least { "at least " } else { "" };
+    writeln!(
+        out,
+        "{} known as {}: {least}{} from {} through {} ({} months)",
+        told.kind,
+        told.role,
+        grouped(told.to_date),
+        told.since,
+        told.through,
+        told.months
+    )?;
+    writeln!(out, "projection for twelve months: {least}{:.0}", told.projection)?;
+    if let Some(target) = told.target {
+        let share = told.projection / (target.max(1) as f64) * 100.0;
+        writeln!(out, "target: {} (projection is {share:.0} % of it)", grouped(target))?;
+    }
+    let mut shown = table(["month", "first observed"]);
+    for (month, count) in &told.by_month {
+        shown.add_row([month.clone(), grouped(*count)]);
+    }
+    match told.by_month.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "{shown}"),
+    }
+}

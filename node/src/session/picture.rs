@@ -1,0 +1,40 @@
+//! Pictures: the coordinator's part, each participant's part, and the mesh in which participants evaluate each other's items.
+
+mod gather;
+mod lead;
+mod mesh;
+mod part;
+mod rounds;
+
+pub(crate) use lead::{Lead, Made, Step};
+pub(crate) use mesh::evaluate;
+pub(crate) use part::{Replies, Take};
+pub(crate) use rounds::Parts;
+
+use overlap_report::Roles;
+
+use crate::identity::sha256;
+
+/// Elements in one message of the mesh: work for many milliseconds, and few enough that a mesh of many stays small.
+const TOGETHER: usize = 2048;
+
+/// Chunks of the own set that are under way in the mesh at once.
+const WINDOW: usize = 3;
+
+/// What binds pseudonyms to one round of one picture.
+fn bound(roster: &overlap_agreement::Signed<overlap_agreement::Roster>) -> [u8; 32] {
+    sha256(format!("overlap/picture/round/v1 {}", roster.hash()).as_bytes()).0
+}
+
+/// Roles of records as the report counts them.
+fn roles<'a>(roles: impl IntoIterator<Item = &'a overlap_records::Role>) -> Roles {
+    use overlap_records::Role;
+    roles.into_iter().fold(Roles::OTHER, |all, role| {
+        all.and(match role {
+            Role::Suspect => Roles::SUSPECT,
+            Role::Convicted => Roles::CONVICTED,
+            Role::Victim => Roles::VICTIM,
+            _ => Roles::OTHER,
+        })
+    })
+}

@@ -1,0 +1,387 @@
+//! The coordinator's part in a picture.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use futures::future::join_all;
+use overlap_agreement::{Participant, Roster, Signed};
+use overlap_audit::{Digest, Outcome};
+use overlap_proto::{
+    fault::Reason,
+    peer::Mode,
+    picture::{Request, Response},
+};
+use overlap_psi::{
+    PeerMisbehaved,
+    dleq::PublicKey,
+    joint::{Entry, Merge, Met, Pseudonym},
+};
+use overlap_report::{Month, Roles, Subject, Tally};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{
+    gather::{Link, any},
+    part::{Kept, Part, take_part},
+};
+use crate::{
+    error::NodeError,
+    node::Node,
+    policy::LeadTerms,
+    spine::{Finding, Opened, Session},
+};
+
+/// Most shared pseudonyms that an operational picture lists.
+const MOST_SHARED: usize = 1 << 18;
+
+/// Most rounds: each drops one that takes part at least.
+const MOST_ROUNDS: u32 = 64;
+
+/// Leads a picture.
+pub(crate) struct Lead<F> {
+    /// Told how far it is; must not block.
+    pub(crate) progress: F,
+}
+
+/// How far a picture is.
+pub(crate) enum Step<'a> {
+    /// The entry is on disk.
+    Admitted,
+    /// A round begins, with these.
+    Round(u32, Vec<&'a str>),
+    /// A participant is so far with a phase: the phase, what is done of it, and the whole.
+    Progress(&'a str, &'static str, u64, u64),
+    /// A participant is left out, and why.
+    Dropped(&'a str, &'a NodeError),
+}
+
+/// What a picture yields.
+pub(crate) struct Made {
+    pub(crate) tally: Tally,
+    /// In operational pictures, what two or more have: kind by its place, holders as bits, roles.
+    pub(crate) shared: Vec<(Pseudonym, Subject)>,
+    /// Name and size of each that took part, in the order of the bits.
+    pub(crate) agencies: Vec<(String, u64)>,
+    /// Who was left out, and why.
+    pub(crate) dropped: Vec<(String, String)>,
+    /// What stands behind the own pseudonyms.
+    pub(crate) own: Option<Kept>,
+}
+
+/// The own part, which runs beside.
+type OwnPart = tokio_util::task::AbortOnDropHandle<Result<Kept, NodeError>>;
+
+/// Who failed in a round: the place, and how.
+type Failed = (usize, NodeError);
+
+impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Lead<F> {
+    type Terms = LeadTerms;
+    type Output = Made;
+
+    async fn run(
+        self,
+        node: &Arc<Node>,
+        opened: &Opened<LeadTerms>,
+        finding: &mut Finding,
+    ) -> Result<(Outcome, Made), NodeError> {
+        let terms = opened.terms();
+        (self.progress)(opened, Step::Admitted);
+        finding.sent = Some(true);
+        let mut dropped: Vec<(String, String)> = Vec::new();
+        let mut drop_out = |name: &str, error: &NodeError| {
+            tracing::warn!(participant = name, %error, "a participant is left out of the picture");
+            (self.progress)(opened, Step::Dropped(name, error));
+            dropped.push((name.to_owned(), error.to_string()));
+        };
+        let (mut links, mut last) = (Vec::new(), None);
+        let calls = terms.invited.iter().map(|one| Link::open(node, opened, one));
+        for (one, link) in terms.invited.iter().zip(join_all(calls).await) {
+            match link {
+                Ok(link) => links.push(link),
+                Err((heard, error)) => {
+                    if !heard {
+                        finding.unheard.push(one.peer.id.clone());
+                    }
+                    drop_out(&one.peer.name, &error);
+                    last = Some(error);
+                }
+            }
+        }
+        let mut own = self.own_part(node, opened, &mut links).await?;
+        links.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut number = 0;
+        let (tally, shared, sizes) = loop {
+            if links.len() < terms.min_participants.max(2) || number == MOST_ROUNDS {
+                return Err(too_few(links.len(), terms.min_participants, last));
+            }
+            number += 1;
+            let names = links.iter().map(|link| link.name.as_str()).collect();
+            (self.progress)(opened, Step::Round(number, names));
+            match self.round(node, opened, &mut links, number).await? {
+                Ok(made) => break made,
+                Err(failed) => {
+                    for (place, error) in failed {
+                        let link = links.remove(place);
+                        drop_out(&link.name, &error);
+                        if link.id == node.config.id {
+                            // its own fault: nothing that the others could mend
+                            return Err(error);
+                        }
+                        last = Some(error);
+                    }
+                }
+            }
+        };
+        for link in &mut links {
+            // one that hangs up now has done its part
+            let _ = link.tell(Request::Done).await;
+        }
+        let ends = links.iter_mut().map(|link| async move {
+            link.listen();
+            match link.next().await {
+                Ok(Response::Complete) => None,
+                Ok(_) => Some(link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Err(error) => Some(error),
+            }
+        });
+        let mut remarks: Vec<String> = dropped
+            .iter()
+            .map(|(name, why)| format!("{name} was left out: {why}"))
+            .collect();
+        let ended = join_all(ends).await.into_iter().flatten();
+        remarks.extend(ended.map(|error| format!("after its list was complete: {error}")));
+        let own = match own.take() {
+            None => None,
+            Some(part) => Some(part.await.map_err(|_| NodeError::Broken("a part panicked"))??),
+        };
+        finding.remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+        let outcome = match (terms.open.query.mode, tally.shared()) {
+            (Mode::Count, _) => Outcome::Done,
+            (Mode::Hits, 0) => Outcome::NoHit,
+            (Mode::Hits, hits) => {
+                finding.hits = Some(hits);
+                finding.output_count = Some(hits);
+                Outcome::Hit
+            }
+        };
+        let names = links.iter().map(|link| link.name.clone());
+        let made = Made {
+            tally,
+            shared,
+            agencies: names.zip(sizes).collect(),
+            dropped,
+            own,
+        };
+        Ok((outcome, made))
+    }
+}
+
+fn too_few(left: usize, least: usize, last: Option<NodeError>) -> NodeError {
+    let why = last.map(|error| format!(": {error}")).unwrap_or_default();
+    let message = format!("{left} can take part, and there have to be {}{why}", least.max(2));
+    NodeError::refused(Reason::PeerUnreachable, message)
+}
+
+impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
+    /// Starts the own part, with a stream to it like those to peers.
+    async fn own_part(
+        &self,
+        node: &Arc<Node>,
+        opened: &Opened<LeadTerms>,
+        links: &mut Vec<Link>,
+    ) -> Result<Option<OwnPart>, NodeError> {
+        let Some(part) = Part::of_leader(node, opened).await? else {
+            return Ok(None);
+        };
+        let (requests, asked) = mpsc::channel(4);
+        let (replies, answers) = mpsc::channel(4);
+        let (id, name) = (node.config.id.clone(), node.config.name.clone());
+        let patience = opened.terms().patience;
+        links.push(Link::new(
+            id,
+            name,
+            requests,
+            Box::pin(ReceiverStream::new(answers)),
+            patience,
+        ));
+        let running = Arc::clone(node);
+        let taking = tokio::spawn(async move {
+            let asked = tokio_stream::StreamExt::map(ReceiverStream::new(asked), Ok);
+            let taken = take_part(&running, part, asked, replies.clone(), Arc::<AtomicU64>::default()).await;
+            let last = match &taken {
+                Ok(_) => Ok(Response::Complete.into()),
+                Err(error) => Err(error.to_status()),
+            };
+            let _ = replies.send(last).await;
+            taken
+        });
+        Ok(Some(tokio_util::task::AbortOnDropHandle::new(taking)))
+    }
+
+    /// One round; the inner error names those that failed, by falling place.
+    async fn round(
+        &self,
+        node: &Arc<Node>,
+        opened: &Opened<LeadTerms>,
+        links: &mut [Link],
+        number: u32,
+    ) -> Result<Result<Counted, Vec<Failed>>, NodeError> {
+        let ready = join_all(links.iter_mut().map(|link| ready(link, number))).await;
+        let (mut participants, mut failed) = (Vec::new(), Vec::new());
+        for (place, (link, ready)) in links.iter().zip(ready).enumerate() {
+            match ready {
+                Ok((size, key)) => participants.push(Participant {
+                    id: link.id.clone(),
+                    size,
+                    key: Digest(key.encode()),
+                }),
+                Err(error) => failed.push((place, error)),
+            }
+        }
+        if !failed.is_empty() {
+            failed.reverse();
+            return Ok(Err(failed));
+        }
+        let sizes: Vec<u64> = participants.iter().map(|one| one.size).collect();
+        let mut roster = Signed::new(Roster {
+            picture: opened.entry().transaction,
+            round: number,
+            coordinator: node.config.id.clone(),
+            agreement: opened.terms().agreement.hash(),
+            participants,
+        })
+        // what keys and sizes can be was checked; equal keys are what is left
+        .map_err(|error| NodeError::refused(Reason::PeerMisbehaved, error.to_string()))?;
+        roster.sign(&node.config.signing_key);
+        for (place, link) in links.iter_mut().enumerate() {
+            if let Err(error) = link.tell(Request::Roster(Box::new(roster.clone()))).await {
+                return Ok(Err(vec![(place, error)]));
+            }
+            link.listen();
+        }
+        self.merge(opened, links, sizes).await
+    }
+
+    /// Merges the lists of all.
+    async fn merge(
+        &self,
+        opened: &Opened<LeadTerms>,
+        links: &mut [Link],
+        sizes: Vec<u64>,
+    ) -> Result<Result<Counted, Vec<Failed>>, NodeError> {
+        let query = &opened.terms().open.query;
+        let lists_shared = query.mode == Mode::Hits;
+        let mut merge = Merge::new(&sizes);
+        let mut received = vec![0u64; sizes.len()];
+        let (mut tally, mut shared, mut met) = (Tally::default(), Vec::new(), Met::default());
+        loop {
+            while merge.next(&mut met) {
+                let subject = subject(&met);
+                let added = tally.add(subject);
+                added.map_err(|error| NodeError::limit("cells", error.to_string()))?;
+                if lists_shared && met.parties.len() > 1 {
+                    if shared.len() == MOST_SHARED {
+                        let message = format!("more than {MOST_SHARED} subjects are shared: ask about fewer kinds");
+                        return Err(NodeError::limit("shared", message));
+                    }
+                    shared.push((met.pseudonym, subject));
+                }
+            }
+            if merge.wants().is_none() {
+                return Ok(Ok((tally, shared, sizes)));
+            }
+            let (place, message) = any(links, |place| merge.is_hungry(place)).await;
+            let (Some(link), Some(size)) = (links.get(place), sizes.get(place).copied()) else {
+                return Err(NodeError::Broken("a participant that there is not"));
+            };
+            let blame = match message {
+                Ok(Response::Working(done)) => {
+                    (self.progress)(opened, Step::Progress(&link.name, "evaluating", done.min(size), size));
+                    continue;
+                }
+                Ok(Response::Entries(entries)) => {
+                    let count = entries.len() as u64;
+                    let pushed = match check(&entries, query.kinds.len()) {
+                        Ok(()) => merge.push(place, entries).map_err(|source| link.misbehaved(source)),
+                        Err(what) => Err(link.misbehaved(what)),
+                    };
+                    match pushed {
+                        Ok(()) => {
+                            if let Some(received) = received.get_mut(place) {
+                                *received += count;
+                                let phase = if *received == size { "done" } else { "sending" };
+                                (self.progress)(opened, Step::Progress(&link.name, phase, *received, size));
+                            }
+                            continue;
+                        }
+                        Err(error) => (place, error),
+                    }
+                }
+                Ok(Response::Failed { participant, why }) => {
+                    let named = links.iter().position(|one| one.id == participant && one.id != link.id);
+                    match named.and_then(|at| Some((at, links.get(at)?))) {
+                        Some((at, accused)) => {
+                            let why = format!("{} says of it: {why}", link.name);
+                            let peer = accused.name.clone();
+                            (at, NodeError::PeerFailed { peer, why })
+                        }
+                        None => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                    }
+                }
+                Ok(Response::Ready { .. } | Response::Complete) => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Err(error) => (place, error),
+            };
+            return Ok(Err(vec![blame]));
+        }
+    }
+}
+
+/// What a round yields: counts, what is shared, and sizes.
+type Counted = (Tally, Vec<(Pseudonym, Subject)>, Vec<u64>);
+
+/// Waits until a participant is ready for a round; what it still says of the one before is passed over.
+async fn ready(link: &mut Link, number: u32) -> Result<(u64, PublicKey), NodeError> {
+    if number > 1 {
+        link.tell(Request::Again(number)).await?;
+    }
+    link.listen();
+    loop {
+        match link.next().await? {
+            Response::Ready { round, size, key } if round == number => return Ok((size, key)),
+            Response::Complete => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
+            _ if number > 1 => {}
+            _ => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
+        }
+    }
+}
+
+/// Whether what is said of each pseudonym can be.
+fn check(entries: &[Entry], kinds: usize) -> Result<(), PeerMisbehaved> {
+    let is_fine = |entry: &Entry| {
+        let [kind, roles, high, low] = entry.mark;
+        usize::from(kind) < kinds
+            && Roles::from_bits(roles).is_some()
+            && Month::from_number(u16::from_be_bytes([high, low])).is_some()
+    };
+    match entries.iter().all(is_fine) {
+        true => Ok(()),
+        false => Err(PeerMisbehaved::BadMark),
+    }
+}
+
+/// What all say of a pseudonym together: of the kind they agree, since it is part of the item.
+fn subject(met: &Met) -> Subject {
+    let mut subject = Subject {
+        kind: 0,
+        agencies: 0,
+        roles: Roles::OTHER,
+        month: Month::UNKNOWN,
+    };
+    for (party, [kind, roles, high, low]) in &met.parties {
+        subject.kind = *kind;
+        subject.agencies |= 1 << party;
+        subject.roles = subject.roles.and(Roles::from_bits(*roles).unwrap_or_default());
+        let month = Month::from_number(u16::from_be_bytes([*high, *low])).unwrap_or_default();
+        subject.month = subject.month.earlier(month);
+    }
+    subject
+}

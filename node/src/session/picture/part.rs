@@ -1,0 +1,447 @@
+//! A participant's part in a picture.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use overlap_agreement::{Roster, Signed};
+use overlap_audit::{Digest, Outcome};
+use overlap_proto::{
+    CHUNK,
+    fault::Reason,
+    pb::peer as pb,
+    peer::Mode,
+    picture::{Open, Request, Response},
+};
+use overlap_psi::{
+    PeerMisbehaved,
+    joint::{Entry, Mark, Share},
+};
+use overlap_records::{Kind, Visibility};
+use overlap_store::{Classes, Dataset, KeptPicture, Link, Member, Months, Selection, Sorted, StoreError};
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{
+    mesh::{self, Fault, LINE},
+    roles,
+    rounds::{Round, Taking},
+};
+use crate::{
+    agreements::Held,
+    error::NodeError,
+    fault,
+    node::{Node, now},
+    policy::{self, LeadTerms},
+    pool::blocking,
+    session::{send, send_blocking},
+    spine::{Finding, Opened, Session},
+};
+
+/// How often the coordinator hears that this node is at work.
+const BETWEEN: Duration = Duration::from_millis(500);
+
+/// Messages towards the coordinator that wait for the network.
+pub(crate) type Replies = mpsc::Sender<Result<pb::TakeResponse, Status>>;
+
+/// What this node takes part with; made of an opened query alone.
+pub(crate) struct Part {
+    picture: Uuid,
+    coordinator: String,
+    /// Thumbprint of the key that the coordinator signs rosters with.
+    signer: Digest,
+    pub(super) agreement: Arc<Held>,
+    dataset: Dataset,
+    selection: Selection,
+    kinds: Vec<Kind>,
+    mode: Mode,
+    since: u16,
+    expires: jiff::Timestamp,
+    participants: Vec<String>,
+    /// Most items that another may take part with, for all that this node is asked.
+    max_size: u64,
+    months: Months,
+    pub(super) size: u64,
+}
+
+/// What stands behind the own pseudonyms, to be kept once the log is closed.
+pub(crate) struct Kept {
+    row: KeptPicture,
+    /// In operational pictures.
+    links: Option<Sorted<LINE>>,
+}
+
+/// Takes part in a picture that a peer leads.
+pub(crate) struct Take<S> {
+    pub(crate) open: Box<Open>,
+    /// The coordinator's messages after the opening.
+    pub(crate) requests: S,
+    pub(crate) replies: Replies,
+}
+
+impl<S> Session for Take<S>
+where
+    S: Stream<Item = Result<pb::TakeRequest, Status>> + Send + Unpin + 'static,
+{
+    type Terms = policy::Terms;
+    type Output = Kept;
+
+    async fn run(self, node: &Arc<Node>, opened: &Opened, finding: &mut Finding) -> Result<(Outcome, Kept), NodeError> {
+        let terms = opened.terms();
+        finding.peer_count = Some(terms.opening.set_size);
+        let handed = Arc::new(AtomicU64::new(0));
+        finding.supplied = Some(Arc::clone(&handed));
+        let part = Part::of_holder(opened, &self.open).await?;
+        let kept = take_part(node, part, self.requests, self.replies, handed).await?;
+        Ok((Outcome::Done, kept))
+    }
+}
+
+impl Part {
+    async fn of_holder(opened: &Opened, open: &Open) -> Result<Self, NodeError> {
+        let terms = opened.terms();
+        let dataset = (terms.dataset.clone(), terms.selection.clone());
+        let agreement = Arc::clone(&terms.agreement);
+        Self::new(&terms.peer.id, agreement, dataset, open, terms.grant.max_set_size).await
+    }
+
+    /// The own part in a picture that this node leads, if it has one.
+    pub(super) async fn of_leader(node: &Node, opened: &Opened<LeadTerms>) -> Result<Option<Self>, NodeError> {
+        let terms = opened.terms();
+        let Some(dataset) = terms.own.clone() else {
+            return Ok(None);
+        };
+        let agreement = Arc::clone(&terms.agreement);
+        let part = Self::new(&node.config.id, agreement, dataset, &terms.open, u64::MAX);
+        part.await.map(Some)
+    }
+
+    async fn new(
+        coordinator: &str,
+        agreement: Arc<Held>,
+        (dataset, selection): (Dataset, Selection),
+        open: &Open,
+        max_size: u64,
+    ) -> Result<Self, NodeError> {
+        let party = agreement.agreement().party(coordinator);
+        let signer = party.ok_or(NodeError::Broken("a coordinator is no party"))?.signing_key;
+        let reading = dataset.clone();
+        let months = blocking(move || reading.months()).await??;
+        let part = Self {
+            picture: open.query.transaction,
+            coordinator: coordinator.to_owned(),
+            signer,
+            agreement,
+            size: dataset.items(&selection),
+            dataset,
+            selection,
+            kinds: open.query.kinds.clone(),
+            mode: open.query.mode,
+            since: open.since,
+            expires: open.expires,
+            participants: open.participants.clone(),
+            max_size,
+            months,
+        };
+        if part.since == 0 {
+            return Ok(part);
+        }
+        let counting = move || {
+            let size = part.members().try_fold(0, |count, member| member.map(|_| count + 1))?;
+            Ok(Self { size, ..part })
+        };
+        blocking(counting).await?
+    }
+
+    /// The items that take part, in the order of the store.
+    pub(super) fn members(&self) -> impl Iterator<Item = Result<Member, StoreError>> + '_ {
+        // of records of class c an asker is shown the kind alone until their holder consents
+        let seen = match self.mode {
+            Mode::Count => Classes::shown(),
+            Mode::Hits => Classes::of(
+                &overlap_records::Role::ALL.into(),
+                &[Visibility::A, Visibility::B].into(),
+            ),
+        };
+        self.dataset.members(&self.selection, seen, &self.months, self.since)
+    }
+
+    /// What the coordinator is told of an item: kind, roles and month.
+    pub(super) fn mark(&self, member: &Member) -> Mark {
+        let kind = self.kinds.iter().position(|kind| *kind == member.kind);
+        let kind = kind.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX);
+        // when, in an operational picture, is nobody's business before consent
+        let month = match self.mode {
+            Mode::Count => member.month,
+            Mode::Hits => 0,
+        };
+        let [high, low] = month.to_be_bytes();
+        [kind, roles(&member.roles).bits(), high, low]
+    }
+
+    /// Whether a roster is one that this node can take part in.
+    fn check(&self, node: &Node, roster: &Signed<Roster>, round: u32, share: &Share) -> Result<(), NodeError> {
+        let wrong = |what: &str| {
+            let message = format!("the coordinator's roster is not what it has to be: {what}");
+            Err(NodeError::refused(Reason::InvalidRequest, message))
+        };
+        if !roster.is_signed_by(&self.signer) {
+            return wrong("it is not signed with the key that the agreement pins for the coordinator");
+        }
+        let told = roster.document();
+        let same = told.picture == self.picture
+            && told.round == round
+            && told.coordinator == self.coordinator
+            && told.agreement == self.agreement.hash();
+        if !same {
+            return wrong("it is of another picture, round or agreement");
+        }
+        for one in &told.participants {
+            if !self.participants.contains(&one.id) {
+                return wrong("it has one that was not asked to take part");
+            }
+            if one.id == node.config.id {
+                if one.size != self.size || one.key.0 != share.public().encode() {
+                    return wrong("this node's size or key in it are not its own");
+                }
+            } else if one.size > self.max_size {
+                let message = format!(
+                    "{} takes part with {} items, more than the {} that the agreement allows",
+                    one.id, one.size, self.max_size
+                );
+                return Err(NodeError::limit("max_set_size", message));
+            }
+        }
+        match told.place(&node.config.id) {
+            Some(_) => Ok(()),
+            None => wrong("this node is not in it"),
+        }
+    }
+}
+
+/// What came of one round.
+enum Ended {
+    /// The list was handed over.
+    Listed(Box<Sorted<LINE>>),
+    /// The next round begins.
+    Again(u32),
+}
+
+/// Takes part in a picture, round by round, until the coordinator has what it needs.
+pub(crate) async fn take_part<S>(
+    node: &Arc<Node>,
+    part: Part,
+    mut requests: S,
+    replies: Replies,
+    handed: Arc<AtomicU64>,
+) -> Result<Kept, NodeError>
+where
+    S: Stream<Item = Result<pb::TakeRequest, Status>> + Send + Unpin,
+{
+    let taking = node.parts.take(part.picture)?;
+    let part = Arc::new(part);
+    let mut number = 1;
+    let links = loop {
+        match round(node, &part, &taking, number, &mut requests, &replies, &handed).await? {
+            Ended::Again(next) => number = next,
+            Ended::Listed(list) => match coming(&part, number, &mut requests).await? {
+                Coming::Again(next) => number = next,
+                Coming::Done => break *list,
+                Coming::Roster(_) => return Err(part.misbehaved()),
+            },
+        }
+        taking.leave();
+    };
+    let dataset = part.dataset.info().name.clone();
+    Ok(Kept {
+        row: KeptPicture {
+            id: part.picture,
+            as_holder: part.coordinator != node.config.id,
+            agreement: part.agreement.hash(),
+            dataset,
+            made: now(),
+            expires: part.expires,
+            told: None,
+        },
+        links: (part.mode == Mode::Hits).then_some(links),
+    })
+}
+
+async fn round<S>(
+    node: &Arc<Node>,
+    part: &Arc<Part>,
+    taking: &Taking<'_>,
+    number: u32,
+    requests: &mut S,
+    replies: &Replies,
+    handed: &Arc<AtomicU64>,
+) -> Result<Ended, NodeError>
+where
+    S: Stream<Item = Result<pb::TakeRequest, Status>> + Send + Unpin,
+{
+    let share = Share::random(&mut rand::rng());
+    let ready = Response::Ready {
+        round: number,
+        size: part.size,
+        key: *share.public(),
+    };
+    reply(node, part, replies, ready).await?;
+    let roster = match coming(part, number, requests).await? {
+        Coming::Roster(roster) => roster,
+        Coming::Again(next) => return Ok(Ended::Again(next)),
+        Coming::Done => return Err(part.misbehaved()),
+    };
+    part.check(node, &roster, number, &share)?;
+    let round = Arc::new(Round::new(*roster, share));
+    taking.enter(Arc::clone(&round));
+    fault::point(overlap_audit::Side::Holder, "in-round");
+
+    let done = Arc::new(AtomicU64::new(0));
+    let working = working(replies.clone(), Arc::clone(&done));
+    let made = tokio::select! {
+        biased;
+        () = round.betrayed.cancelled() => {
+            let message = format!("{} told another participant of another roster of this round", part.coordinator);
+            return Err(NodeError::refused(Reason::InvalidRequest, message));
+        }
+        next = coming(part, number, requests) => return match next? {
+            Coming::Again(next) => Ok(Ended::Again(next)),
+            Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
+        },
+        made = mesh::lines(node, part, &round, &done) => made,
+    };
+    drop(working);
+    let lines = match made {
+        Ok(lines) => lines,
+        Err(Fault::Own(error)) => return Err(error),
+        Err(Fault::Other { id, error }) => {
+            tracing::warn!(participant = %id, %error, "another participant did not do its part");
+            let failed = Response::Failed {
+                participant: id,
+                why: error.to_string(),
+            };
+            reply(node, part, replies, failed).await?;
+            return match coming(part, number, requests).await? {
+                Coming::Again(next) => Ok(Ended::Again(next)),
+                Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
+            };
+        }
+    };
+    // told in a thread that is waited for: nothing of this round comes after the next has begun
+    let cut = Arc::new(AtomicBool::new(false));
+    let telling = {
+        let (replies, cut, handed) = (replies.clone(), Arc::clone(&cut), Arc::clone(handed));
+        let peer = part.coordinator.clone();
+        blocking(move || {
+            let mut sorted = lines.finish()?;
+            let mut lines = sorted.iter()?;
+            loop {
+                let chunk: Vec<[u8; LINE]> = lines.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+                if chunk.is_empty() || cut.load(Ordering::Relaxed) {
+                    break;
+                }
+                handed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                let entries = chunk.iter().map(entry).collect();
+                send_blocking(&replies, Ok(Response::Entries(entries).into()), None, &peer)?;
+            }
+            drop(lines);
+            Ok::<_, NodeError>(sorted)
+        })
+    };
+    tokio::pin!(telling);
+    let next = tokio::select! {
+        biased;
+        told = &mut telling => return told?.map(|list| Ended::Listed(Box::new(list))),
+        next = coming(part, number, requests) => next,
+    };
+    // a coordinator that hangs up takes no more either, and the telling ends with it
+    cut.store(true, Ordering::Relaxed);
+    let told = telling.await?;
+    match next? {
+        Coming::Again(next) => told.map(|_| Ended::Again(next)),
+        Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
+    }
+}
+
+fn entry(line: &[u8; LINE]) -> Entry {
+    let (mut pseudonym, mut mark) = ([0; 16], [0; 4]);
+    pseudonym.copy_from_slice(&line[..16]);
+    mark.copy_from_slice(&line[16..20]);
+    Entry { pseudonym, mark }
+}
+
+/// What a coordinator may say.
+enum Coming {
+    Roster(Box<Signed<Roster>>),
+    Again(u32),
+    Done,
+}
+
+/// The coordinator's next message. No longer waited for than the session may last, which the spine sees to.
+async fn coming<S>(part: &Part, number: u32, requests: &mut S) -> Result<Coming, NodeError>
+where
+    S: Stream<Item = Result<pb::TakeRequest, Status>> + Send + Unpin,
+{
+    let peer = || part.coordinator.clone();
+    let message = match requests.next().await {
+        None => return Err(NodeError::PeerHungUp { peer: peer() }),
+        Some(Err(status)) => return Err(NodeError::of_stream(&part.coordinator, &status)),
+        Some(Ok(message)) => {
+            Request::try_from(message).map_err(|source| NodeError::PeerWire { peer: peer(), source })?
+        }
+    };
+    match message {
+        Request::Roster(roster) => Ok(Coming::Roster(roster)),
+        Request::Again(next) if next > number => Ok(Coming::Again(next)),
+        Request::Done => Ok(Coming::Done),
+        Request::Again(_) | Request::Open(_) => Err(part.misbehaved()),
+    }
+}
+
+impl Part {
+    fn misbehaved(&self) -> NodeError {
+        NodeError::PeerProtocol {
+            peer: self.coordinator.clone(),
+            source: PeerMisbehaved::OutOfTurn,
+        }
+    }
+}
+
+async fn reply(node: &Node, part: &Part, replies: &Replies, response: Response) -> Result<(), NodeError> {
+    let idle = node.config.limits.idle_stream;
+    send(replies, Ok(response.into()), idle, &part.coordinator).await
+}
+
+/// Tells the coordinator again and again how far this node is, for as long as what is returned lives.
+fn working(replies: Replies, done: Arc<AtomicU64>) -> tokio_util::task::AbortOnDropHandle<()> {
+    tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(BETWEEN).await;
+            let response = Response::Working(done.load(Ordering::Relaxed));
+            let _ = replies.try_send(Ok(response.into()));
+        }
+    }))
+}
+
+impl Kept {
+    /// Keeps what stands behind the own pseudonyms, until the picture expires.
+    pub(crate) fn keep(self, store: &overlap_store::Store) -> Result<(), StoreError> {
+        if let Some(mut links) = self.links {
+            let rows = links.iter()?.map(|line| {
+                let line = line?;
+                let (mut pseudonym, mut link) = ([0; 16], Link::default());
+                pseudonym.copy_from_slice(&line[..16]);
+                link.copy_from_slice(&line[20..]);
+                Ok((pseudonym, link))
+            });
+            store.pictures().put_links(self.row.id, rows)?;
+        }
+        store.pictures().put(&self.row)
+    }
+}
