@@ -43,6 +43,10 @@ impl Gathering {
         ];
         let ran = Ran::overlap(&arguments);
         assert_eq!(ran.code, 0, "{ran:?}");
+        for name in names {
+            // logs grow without a query between two of them
+            world.agency_mut(name).configuration = "[limits]\nwitness_every = \"1s\"\n".to_owned();
+        }
         world.configure();
         Self {
             world,
@@ -78,7 +82,7 @@ impl Gathering {
             record.push_str("observed = \"seen\"\n");
         }
         if head.contains("class") {
-            record.push_str("visibility = \"class\"\nvisibilities = { a = \"a\", b = \"b\", c = \"c\", d = \"d\" }\n");
+            record.push_str("visibility_column = \"class\"\n");
         }
         let toml = fs::read_to_string(&mapping).unwrap();
         fs::write(&mapping, toml.replace("[record]\n", &record)).unwrap();

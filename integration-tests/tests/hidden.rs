@@ -78,8 +78,17 @@ fn the_holder_alone_learns_of_a_hit_on_an_informant() {
 
 #[test]
 fn without_a_mirrored_pass_such_records_take_no_part() {
-    let world = world("");
-    assert_eq!(world.ask("hits", &["--kind", "phone"]).json()["count"], 1);
+    // not even where the agreement names their class
+    let classes = r#"visibility = ["a", "b", "c", "d"]"#;
+    let world = world(classes);
+    for mode in ["hits", "count"] {
+        let found = world.ask(mode, &["--kind", "phone"]).json();
+        assert_eq!(
+            (&found["count"], &found["peer_set_size"]),
+            (&1.into(), &1.into()),
+            "{mode}"
+        );
+    }
     assert_eq!(world.newest_outcome("kmar").0, "done");
     assert!(kept(&world).is_empty());
     // nor do they in the own agency's queries

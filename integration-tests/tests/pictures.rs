@@ -300,3 +300,151 @@ fn minors_who_left_shelter_are_looked_for_with_everybody_at_once() {
     let listed = study.world.json("kmar", "analyst", &["picture", "status"]);
     assert_eq!((&listed[0]["id"], &listed[0]["led_by"]), (&id.into(), &"coa".into()));
 }
+
+/// Each class of records, in a picture and behind it.
+#[test]
+fn a_picture_shows_of_each_class_what_it_may() {
+    let mut world = Gathering::new(
+        &["emm", "kmar", "politie"],
+        "disclose = [\"reference\"]\nvisibility = [\"a\", \"b\", \"c\", \"d\"]",
+    );
+    world.start();
+    let held =
+        "ref;phone;role;class\nopen;06-10000001;suspect;a\nclosed;06-10000002;suspect;b\nshy;06-10000003;suspect;c\n";
+    world.import("kmar", &format!("{held}informant;06-10000004;witness;d\n"));
+    let other =
+        "ref;phone;role\n1;06-10000001;victim\n2;06-10000002;victim\n3;06-10000003;victim\n4;06-10000004;victim\n";
+    world.import("politie", other);
+    let picture = world
+        .picture("kmar,politie", "operational", &["--kind", "phone"])
+        .json();
+    let told = combinations(&picture, "phone");
+    assert_eq!(
+        told,
+        BTreeMap::from([("kmar+politie".to_owned(), 3), ("politie".to_owned(), 1)])
+    );
+    let kmar = picture["agencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["name"] == "kmar");
+    assert_eq!(kmar.unwrap()["items"], 3, "nor does the size tell of the informant");
+    // the role of class c is for its holder to tell
+    let mut roles: Vec<String> = picture["shared"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["roles"].to_string())
+        .collect();
+    roles.sort_unstable();
+    let both = r#"["suspect","victim"]"#;
+    assert_eq!(roles, [both, both, r#"["victim"]"#]);
+    // whatever the class, a functionary decides: the holder cannot see that the other has it
+    for one in picture["shared"].as_array().unwrap() {
+        let id = text_of(&picture["id"]);
+        let arguments = [
+            "picture",
+            "follow-up",
+            id,
+            text_of(&one["pseudonym"]),
+            "--reason",
+            "who is it",
+        ];
+        let asked = world.world.json("emm", "analyst", &arguments);
+        for row in asked["follow_ups"].as_array().unwrap() {
+            assert_eq!(
+                (&row["state"], row["disclosed"].as_array().unwrap().len()),
+                (&"pending".into(), 0),
+                "{asked}"
+            );
+        }
+    }
+    // what only one has was never shown, and cannot be followed up by a guess
+    let arguments = [
+        "picture",
+        "follow-up",
+        text_of(&picture["id"]),
+        "00000000",
+        "--reason",
+        "a guess",
+    ];
+    let ran = world.world.run("emm", "analyst", &arguments);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+/// What was observed when, in counts by month; and the figures made of them.
+#[test]
+fn figures_count_each_subject_in_its_first_month() {
+    let mut world = Gathering::new(&["emm", "kmar", "politie"], "min_count = 2");
+    world.start();
+    let rows = |agency: &str, months: &[(u32, u32)]| -> String {
+        let mut csv = "ref;phone;role;seen\n".to_owned();
+        let mut number = 0;
+        for (month, count) in months {
+            for _ in 0..*count {
+                csv.push_str(&format!(
+                    "{agency}{number};06-2{number:07};suspect;2026-{month:02}-15\n"
+                ));
+                number += 1;
+            }
+        }
+        csv + "old;06-39999999;suspect;2024-05-01\nundated;06-38888888;suspect;\n"
+    };
+    // the same twenty phones: politie saw the second ten a month before kmar did
+    world.import("kmar", &rows("k", &[(1, 10), (3, 10)]));
+    world.import("politie", &rows("p", &[(1, 10), (2, 10), (3, 4)]));
+    let arguments = ["--kind", "phone", "--since", "2026-01", "--role", "suspect"];
+    let picture = world.picture("kmar,politie", "statistics", &arguments).json();
+    assert_eq!(
+        picture["kinds"][0]["unique"], 24,
+        "the old and the undated take no part: {picture}"
+    );
+    let months = picture["kinds"][0]["roles"][0]["months"].clone();
+    let month = |month: &str, count: u64| serde_json::json!({"month": month, "count": count});
+    assert_eq!(
+        months,
+        serde_json::json!([month("2026-01", 10), month("2026-02", 10), month("2026-03", 4)])
+    );
+    let id = text_of(&picture["id"]);
+    let figures = |more: &[&str]| {
+        let arguments = ["picture", "figures", id, "--kind", "phone", "--reason", "the agenda"];
+        world.world.json("emm", "analyst", &[&arguments[..], more].concat())
+    };
+    let told = figures(&["--through", "2026-03", "--target", "100"]);
+    assert_eq!(
+        (&told["to_date"], &told["months"], &told["projection"]),
+        (&24.into(), &3.into(), &96.0.into())
+    );
+    // a second picture, after kmar found four more, and what is new in it
+    world.import("kmar", &rows("k", &[(1, 10), (3, 14)]));
+    let later = world.picture("kmar,politie", "statistics", &arguments).json();
+    let compare = [
+        "picture",
+        "compare",
+        id,
+        text_of(&later["id"]),
+        "--reason",
+        "what is new",
+    ];
+    let changes = world.world.json("emm", "analyst", &compare);
+    let both = changes
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["agencies"].as_array().unwrap().len() == 2)
+        .unwrap();
+    assert_eq!((&both["before"], &both["after"]), (&20.into(), &24.into()), "{changes}");
+    // and a picture that has expired, with what stands behind it, is gone
+    let kept = world.world.json("politie", "analyst", &["picture", "status"]);
+    assert_eq!(kept.as_array().unwrap().len(), 2);
+    world.world.agency_mut("politie").stop();
+    world.world.agency_mut("politie").start_with_clock(31 * 86_400);
+    wait_for("what has expired is erased", || {
+        world
+            .world
+            .json("politie", "analyst", &["picture", "status"])
+            .as_array()
+            .unwrap()
+            .is_empty()
+    });
+}

@@ -262,7 +262,7 @@ fn hold(
             let identifier = match (&wish.identifier, wish.pseudonym) {
                 (Some(identifier), None) => identifier.clone(),
                 // of a picture the asker knows no more than that it is shared
-                (None, Some(pseudonym)) => behind(node, &dataset, &found, &pseudonym)?,
+                (None, Some(pseudonym)) => behind(node, &dataset, &found, (&pseudonym, wish.kind))?,
                 _ => return Err(gone()),
             };
             FollowUp {
@@ -319,7 +319,12 @@ fn hold(
 }
 
 /// The identifier that is called so in a picture.
-fn behind(node: &Node, dataset: &Dataset, found: &Entry, pseudonym: &[u8; 16]) -> Result<Identifier, NodeError> {
+fn behind(
+    node: &Node,
+    dataset: &Dataset,
+    found: &Entry,
+    (pseudonym, kind): (&[u8; 16], Kind),
+) -> Result<Identifier, NodeError> {
     let unknown = || {
         let message = "nothing is called so in this picture here, or it is gone by now";
         NodeError::refused(Reason::NotFound, message)
@@ -329,7 +334,11 @@ fn behind(node: &Node, dataset: &Dataset, found: &Entry, pseudonym: &[u8; 16]) -
     let kinds: Vec<Kind> = found.kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
     let selection = Selection::of(&node.config.profile, &kinds, true);
     let place = dataset.linked(&selection, &link)?.ok_or_else(unknown)?;
-    Ok(dataset.hit(&selection, &place)?.identifier)
+    let identifier = dataset.hit(&selection, &place)?.identifier;
+    match identifier.kind() == kind {
+        true => Ok(identifier),
+        false => Err(unknown()),
+    }
 }
 
 /// The grant that a peer's follow-up is answered under. Reads the log: call it where that may block.

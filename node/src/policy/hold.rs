@@ -157,6 +157,8 @@ fn hold(
     };
     let quotas = quotas(&drawing);
     let mut visibility = grant.visibility.clone();
+    // whatever a grant says: of these nobody but the holder is to know
+    visibility.remove(&Visibility::D);
     if open.mode == peer::Mode::Hits && !is_picture {
         // of these an asker is shown the kind alone: the mirrored pass finds them
         visibility.remove(&Visibility::C);

@@ -201,8 +201,9 @@ fn look_up(
     row.expires = records.iter().filter_map(|record| record.expires).min();
     row.records = records.iter().map(held_record).collect();
     let declined = row.records.is_empty().then_some(Declined::NotHeld);
-    let needs_consent = records.iter().any(|record| record.visibility != Visibility::A);
-    if !needs_consent {
+    // in a picture the holder cannot see whether anybody else has it at all
+    let needs_consent = row.partly || records.iter().any(|record| record.visibility != Visibility::A);
+    if !needs_consent || declined.is_some() {
         row.decision = Some(Decision {
             at: now,
             by: None,
@@ -275,7 +276,7 @@ pub(crate) fn told(
 ) -> Result<Vec<Disclosed>, NodeError> {
     let meant = row.records.iter().filter(|record| {
         standing == Standing::Disclosed
-            || record.visibility == Some(Visibility::A) && grant.visibility.contains(&Visibility::A)
+            || !row.partly && record.visibility == Some(Visibility::A) && grant.visibility.contains(&Visibility::A)
     });
     let meant: BTreeSet<&str> = meant.map(|record| record.reference.as_str()).collect();
     let (Some(canonical), false) = (&row.canonical, meant.is_empty()) else {

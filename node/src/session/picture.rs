@@ -15,8 +15,11 @@ use overlap_report::Roles;
 
 use crate::identity::sha256;
 
-/// Elements in one message of the mesh: work for many milliseconds, and few enough that a mesh of many stays small.
-const TOGETHER: usize = 2048;
+/// Elements in one message of the mesh: work for many milliseconds, and fewer among many, so that whoever waits for all others' answers
+/// waits no longer.
+fn together(participants: usize) -> usize {
+    (16_384 / participants.max(1)).clamp(256, 2048)
+}
 
 /// Chunks of the own set that are under way in the mesh at once.
 const WINDOW: usize = 3;

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
 
-use super::{TOGETHER, WINDOW, bound, part::Part, rounds::Round};
+use super::{WINDOW, bound, part::Part, rounds::Round, together};
 use crate::{
     config::Peer,
     dial,
@@ -84,7 +84,7 @@ pub(super) async fn lines(
         part.size,
         &mut rand::rng(),
     );
-    let mut chunks = read(node, part)?;
+    let mut chunks = read(node, part, together(roster.participants.len()))?;
     let directory = spill_directory(node).map_err(|error| NodeError::from(overlap_store::StoreError::Spill(error)))?;
     let mut sorter = SealedSorter::<LINE>::new(&directory);
     let mut under_way: VecDeque<(Vec<Member>, Blinded)> = VecDeque::new();
@@ -161,13 +161,17 @@ pub(super) async fn lines(
 }
 
 /// Reads the own set in chunks.
-fn read(node: &Arc<Node>, part: &Arc<Part>) -> Result<mpsc::Receiver<Result<Vec<Member>, NodeError>>, NodeError> {
+fn read(
+    node: &Arc<Node>,
+    part: &Arc<Part>,
+    together: usize,
+) -> Result<mpsc::Receiver<Result<Vec<Member>, NodeError>>, NodeError> {
     let (chunks, receiver) = mpsc::channel(1);
     let (part, name) = (Arc::clone(part), node.config.name.clone());
     tokio::task::spawn_blocking(move || {
         let mut members = part.members();
         loop {
-            let chunk: Result<Vec<Member>, _> = members.by_ref().take(TOGETHER).collect();
+            let chunk: Result<Vec<Member>, _> = members.by_ref().take(together).collect();
             if chunk.as_ref().is_ok_and(Vec::is_empty) {
                 return;
             }
@@ -281,8 +285,7 @@ pub(crate) async fn evaluate(
     let told = roster.document();
     let round = node.parts.round(told.picture, told.round, idle_stream).await?;
     if roster.hash() != round.roster.hash() {
-        let own = round.roster.signers().next();
-        if own.is_some_and(|key| roster.is_signed_by(&key.thumbprint())) {
+        if roster.is_signed_by(&round.signer) {
             // both bear the coordinator's signature
             round.betrayed.cancel();
         }
@@ -310,7 +313,8 @@ pub(crate) async fn evaluate(
         let asked = tokio::select! {
             biased;
             () = round.over.cancelled() => return Err(NodeError::refused(Reason::NotFound, "the round is over")),
-            asked = next(node, &peer.name, &mut requests) => asked?,
+            // it may have to wait for others than this node: as long as the round goes on
+            asked = message(&peer.name, &mut requests) => asked?,
         };
         let blinded = match asked {
             None => return evaluator.finish().map_err(misbehaved),
@@ -333,8 +337,15 @@ async fn next(
     peer: &str,
     requests: &mut (impl Stream<Item = Result<pb::EvaluateRequest, Status>> + Unpin),
 ) -> Result<Option<Asked>, NodeError> {
-    let message = tokio::time::timeout(node.config.limits.idle_stream, requests.next()).await;
-    match message.map_err(|_| idle(node, peer))? {
+    let message = tokio::time::timeout(node.config.limits.idle_stream, message(peer, requests)).await;
+    message.map_err(|_| idle(node, peer))?
+}
+
+async fn message(
+    peer: &str,
+    requests: &mut (impl Stream<Item = Result<pb::EvaluateRequest, Status>> + Unpin),
+) -> Result<Option<Asked>, NodeError> {
+    match requests.next().await {
         None => Ok(None),
         Some(Err(status)) => Err(NodeError::of_stream(peer, &status)),
         Some(Ok(message)) => Asked::try_from(message)

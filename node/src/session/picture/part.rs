@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use overlap_agreement::{Roster, Signed};
+use overlap_agreement::{Participant, Roster, Signed};
 use overlap_audit::{Digest, Outcome};
 use overlap_proto::{
     CHUNK,
@@ -186,7 +186,13 @@ impl Part {
     }
 
     /// Whether a roster is one that this node can take part in.
-    fn check(&self, node: &Node, roster: &Signed<Roster>, round: u32, share: &Share) -> Result<(), NodeError> {
+    fn check(
+        &self,
+        node: &Node,
+        roster: &Signed<Roster>,
+        (round, before): (u32, Option<&Roster>),
+        share: &Share,
+    ) -> Result<(), NodeError> {
         let wrong = |what: &str| {
             let message = format!("the coordinator's roster is not what it has to be: {what}");
             Err(NodeError::refused(Reason::InvalidRequest, message))
@@ -218,6 +224,20 @@ impl Part {
                 return Err(NodeError::limit("max_set_size", message));
             }
         }
+        // each round is for fewer than the one before, with what they had then: nobody asks about more by failing
+        let had = |one: &Participant| {
+            let known = before.map(|before| {
+                before
+                    .participants
+                    .iter()
+                    .any(|known| (&known.id, known.size) == (&one.id, one.size))
+            });
+            known.unwrap_or(true)
+        };
+        let is_smaller = before.is_none_or(|before| told.participants.len() < before.participants.len());
+        if !is_smaller || !told.participants.iter().all(had) {
+            return wrong("it is not of fewer than the round before, or they have other sizes");
+        }
         match told.place(&node.config.id) {
             Some(_) => Ok(()),
             None => wrong("this node is not in it"),
@@ -246,9 +266,10 @@ where
 {
     let taking = node.parts.take(part.picture)?;
     let part = Arc::new(part);
-    let mut number = 1;
+    let (mut number, mut before) = (1, None);
     let links = loop {
-        match round(node, &part, &taking, number, &mut requests, &replies, &handed).await? {
+        let this = (number, &mut before);
+        match round(node, &part, &taking, this, &mut requests, &replies, &handed).await? {
             Ended::Again(next) => number = next,
             Ended::Listed(list) => match coming(&part, number, &mut requests).await? {
                 Coming::Again(next) => number = next,
@@ -277,7 +298,7 @@ async fn round<S>(
     node: &Arc<Node>,
     part: &Arc<Part>,
     taking: &Taking<'_>,
-    number: u32,
+    (number, before): (u32, &mut Option<Roster>),
     requests: &mut S,
     replies: &Replies,
     handed: &Arc<AtomicU64>,
@@ -297,8 +318,9 @@ where
         Coming::Again(next) => return Ok(Ended::Again(next)),
         Coming::Done => return Err(part.misbehaved()),
     };
-    part.check(node, &roster, number, &share)?;
-    let round = Arc::new(Round::new(*roster, share));
+    part.check(node, &roster, (number, before.as_ref()), &share)?;
+    *before = Some(roster.document().clone());
+    let round = Arc::new(Round::new(*roster, part.signer, share));
     taking.enter(Arc::clone(&round));
     fault::point(overlap_audit::Side::Holder, "in-round");
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use overlap_agreement::{Roster, Signed};
+use overlap_audit::Digest;
 use overlap_proto::fault::Reason;
 use overlap_psi::joint::Share;
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct Parts {
 /// One round of a picture.
 pub(crate) struct Round {
     pub(super) roster: Signed<Roster>,
+    /// Thumbprint of the key that the coordinator signs rosters with.
+    pub(super) signer: Digest,
     pub(super) share: Share,
     /// Places of those that have asked for their evaluation: each once.
     pub(super) asked: Mutex<BTreeSet<usize>>,
@@ -110,9 +113,10 @@ impl Drop for Taking<'_> {
 }
 
 impl Round {
-    pub(super) fn new(roster: Signed<Roster>, share: Share) -> Self {
+    pub(super) fn new(roster: Signed<Roster>, signer: Digest, share: Share) -> Self {
         Self {
             roster,
+            signer,
             share,
             asked: Mutex::default(),
             over: CancellationToken::new(),
