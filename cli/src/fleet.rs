@@ -317,6 +317,10 @@ key = "operator.key"
 ca = "users/ca.pem"
 crl = "users/ca.crl"
 
+# all nodes call from one address
+[limits]
+handshakes_per_address = 256
+
 # made-up values stand closer together than real ones
 [guard]
 enumeration_most = 100000000

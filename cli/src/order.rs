@@ -85,7 +85,7 @@ pub(crate) struct Draft {
     #[arg(long = "peer", required = true)]
     peers: Vec<String>,
     /// What is to be learnt
-    #[arg(long, value_parser = ["hits", "count"])]
+    #[arg(long, value_parser = ["hits", "count", "picture"])]
     mode: String,
     /// Kind of identifiers; may be repeated
     #[arg(long = "kind", value_name = "KIND", required = true)]
@@ -96,7 +96,7 @@ pub(crate) struct Draft {
     /// Reference of your case
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     case: String,
-    /// Commit to exactly what this dataset of yours holds now: the order then covers no other set
+    /// Of matches: commit to exactly what this dataset of yours holds now: the order then covers no other set
     #[arg(long, value_name = "DATASET")]
     exact: Option<String>,
     /// Why, in words; goes to the log with --exact
@@ -277,6 +277,10 @@ async fn draft(connection: Connection, wish: Draft, output: &mut Output) -> Resu
     let holders: Vec<String> = holders.collect::<Result<_, _>>()?;
     let kinds: Vec<String> = wish.kinds.iter().map(ToString::to_string).collect();
     let committed = match &wish.exact {
+        Some(_) if wish.mode == "picture" => {
+            let message = "--exact is for matches: in a picture every agency has a set of its own";
+            return Err(Failure::usage(anyhow!(message)));
+        }
         None => None,
         Some(dataset) => {
             let request = pb::CommitInputRequest {

@@ -74,10 +74,14 @@ impl Output {
         if self.json || !io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
+        bar.set_style(self.style(template));
         bar
+    }
+
+    /// The one style of bars.
+    pub(crate) fn style(&self, template: &str) -> ProgressStyle {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.progress_chars("━╸─")
     }
 
     /// Prints a failure on standard error.

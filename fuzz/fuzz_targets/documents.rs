@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overlap_agreement::{Agreement, Document, Order, Signed, SigningKey, Statement, diff, from_toml};
+use overlap_agreement::{Agreement, Document, Order, Roster, Signed, SigningKey, Statement, diff, from_toml};
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n-----END PRIVATE KEY-----\n";
 
@@ -31,6 +31,7 @@ fn survives<D: Document + PartialEq + std::fmt::Debug>(signed: &Signed<D>) {
 fuzz_target!(|bytes: &[u8]| {
     read::<Agreement>(bytes);
     read::<Order>(bytes);
+    read::<Roster>(bytes);
     read::<Statement>(bytes);
     let _ = std::str::from_utf8(bytes).map(SigningKey::from_pem);
 });

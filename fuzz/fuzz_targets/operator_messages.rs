@@ -7,6 +7,7 @@ use overlap_proto::{
     follow_up::{AboutHit, DecideHit},
     operator::{Erase, ImportStep, ListEntries, Match},
     pb::operator as pb,
+    picture::{AboutPicture, FollowUpPicture, Run},
 };
 use prost::Message;
 
@@ -23,5 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = pb::ShowHitRequest::decode(bytes).map(AboutHit::try_from);
     let _ = pb::DecideHitRequest::decode(bytes).map(DecideHit::try_from);
     let _ = pb::DecideApprovalRequest::decode(bytes).map(DecideApproval::try_from);
+    let _ = pb::RunPictureRequest::decode(bytes).map(Run::try_from);
+    let _ = pb::ShowPictureRequest::decode(bytes).map(AboutPicture::try_from);
+    let _ = pb::FollowUpPictureRequest::decode(bytes).map(FollowUpPicture::try_from);
     let _ = pb::ListEntriesRequest::decode(bytes).map(ListEntries::try_from);
 });

@@ -45,7 +45,8 @@ impl Gathering {
         assert_eq!(ran.code, 0, "{ran:?}");
         for name in names {
             // logs grow without a query between two of them
-            world.agency_mut(name).configuration = "[limits]\nwitness_every = \"1s\"\n".to_owned();
+            world.agency_mut(name).configuration =
+                "[limits]\nwitness_every = \"1s\"\nhandshakes_per_address = 256\n".to_owned();
         }
         world.configure();
         Self {

@@ -448,3 +448,29 @@ fn figures_count_each_subject_in_its_first_month() {
             .is_empty()
     });
 }
+
+/// As many as take part in an EMPACT action: 32 agencies, and one that leads.
+#[test]
+fn thirty_three_nodes_make_one_picture() {
+    let names: Vec<String> = std::iter::once("lead".to_owned())
+        .chain((1..33).map(|number| format!("country{number:02}")))
+        .collect();
+    let named: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut empact = Gathering::new(&named, "disclose = [\"reference\"]");
+    empact.start();
+    // each has some of its own, shares five with the next, and one with all
+    let mut held = Vec::new();
+    for (number, name) in (0u32..).zip(&named[1..]) {
+        let numbers: BTreeSet<u32> = (number * 10..number * 10 + 15).chain([9_000]).collect();
+        empact.import(name, &phones(numbers.iter().copied(), "suspect"));
+        held.push((*name, numbers));
+    }
+    let picture = empact
+        .picture(&named[1..].join(","), "operational", &["--kind", "phone"])
+        .json();
+    assert_eq!(picture["agencies"].as_array().unwrap().len(), 32);
+    assert_eq!(combinations(&picture, "phone"), plain(&held));
+    let shared = picture["shared"].as_array().unwrap();
+    let most = shared.iter().map(|one| one["agencies"].as_array().unwrap().len()).max();
+    assert_eq!(most, Some(32));
+}

@@ -204,7 +204,7 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
             let opening = |name: &&str| pb::PictureProgress {
                 participant: (*name).to_owned(),
                 phase: "opening".to_owned(),
-                permille: 0,
+                ..pb::PictureProgress::default()
             };
             let progress: Vec<_> = names.iter().map(opening).collect();
             node.running.change(|running| {
@@ -219,10 +219,13 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
         }
         Step::Progress(name, phase, done, whole) => {
             let permille = (done * 1000).checked_div(*whole).unwrap_or(1000);
+            let (done, total) = if terms.min_count > 1 { (0, 0) } else { (*done, *whole) };
             let progress = pb::PictureProgress {
                 participant: (*name).to_owned(),
                 phase: (*phase).to_owned(),
                 permille: u32::try_from(permille).unwrap_or(1000),
+                done,
+                total,
             };
             node.running.change(|running| {
                 let summary = running.get_mut(&id);

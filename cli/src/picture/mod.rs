@@ -189,6 +189,9 @@ struct Progress {
     participant: String,
     phase: String,
     permille: u32,
+    /// Items; null where counts are withheld.
+    done: Option<u64>,
+    total: Option<u64>,
 }
 
 async fn status(connection: Connection, output: &mut Output) -> Result<(), Failure> {
@@ -212,6 +215,8 @@ async fn status(connection: Connection, output: &mut Output) -> Result<(), Failu
                 participant: one.participant,
                 phase: one.phase,
                 permille: one.permille,
+                done: (one.total > 0).then_some(one.done),
+                total: (one.total > 0).then_some(one.total),
             })
             .collect(),
     };

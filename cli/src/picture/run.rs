@@ -154,6 +154,10 @@ pub(crate) async fn lead(
     }
 }
 
+/// How a bar shows a participant whose size is not told, and one whose is.
+const PARTS: &str = "{spinner} {prefix:16} {msg:10} {wide_bar} {percent:>3} % {eta}";
+const ITEMS: &str = "{spinner} {prefix:16} {msg:10} {wide_bar} {human_pos}/{human_len} items {per_sec} {eta}";
+
 /// A bar for each participant, on standard error.
 struct Bars<'a> {
     output: &'a Output,
@@ -173,8 +177,7 @@ impl<'a> Bars<'a> {
     fn round(&mut self, participants: &[String]) {
         self.end();
         for name in participants {
-            let template = "{spinner} {prefix:16} {msg:10} {wide_bar} {percent:>3} % {eta}";
-            let bar = self.output.bar(template);
+            let bar = self.output.bar(PARTS);
             let bar = if bar.is_hidden() { bar } else { self.all.add(bar) };
             bar.set_length(1000);
             bar.set_prefix(name.clone());
@@ -189,7 +192,14 @@ impl<'a> Bars<'a> {
                 bar.reset();
                 bar.set_message(progress.phase.clone());
             }
-            bar.set_position(progress.permille.into());
+            match progress.total {
+                0 => bar.set_position(progress.permille.into()),
+                total => {
+                    bar.set_style(self.output.style(ITEMS));
+                    bar.set_length(total);
+                    bar.set_position(progress.done);
+                }
+            }
         }
     }
 

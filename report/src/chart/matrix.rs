@@ -5,8 +5,8 @@ use crate::picture::{KindPicture, Picture};
 
 const CELL: f64 = 64.0;
 
-/// Draws what every two agencies have in common of one kind, whoever else has it; on the diagonal what each has at all. The darker, the
-/// larger a part of what the smaller of the two has.
+/// Draws what every two agencies have in common of one kind, whoever else has it; on the diagonal what each has at all. The
+/// darker, the larger a part of what the smaller of the two has.
 pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
     let names = picture.names();
     let side = widest(names.iter().copied()) + 24.0;
@@ -19,6 +19,20 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
         names.len()
     );
     let mut chart = Chart::new(width, height, &title, &describes);
+    // what two have in common, as a part of what the smaller of them has
+    let part = |one: &str, other: &str| {
+        let least = found.of_agency(one).min(found.of_agency(other));
+        super::scaled(found.of_both(one, other), least, 1.0)
+    };
+    let pairs = names.iter().flat_map(|one| {
+        names
+            .iter()
+            .filter(move |other| *other != one)
+            .map(move |other| (one, other))
+    });
+    let largest = pairs
+        .map(|(one, other)| part(one, other))
+        .fold(f64::MIN_POSITIVE, f64::max);
     for (row, one) in names.iter().enumerate() {
         let y = top + CELL * row as f64;
         chart.text(left - 10.0, y + CELL / 2.0 + 4.5, one, Anchor::End);
@@ -26,10 +40,9 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
         for (column, other) in names.iter().enumerate() {
             let x = left + CELL * column as f64;
             let both = found.of_both(one, other);
-            let least = found.of_agency(one).min(found.of_agency(other));
             let (fill, ink) = match row == column {
                 true => (INK.to_owned(), "white"),
-                false => shade(both, least),
+                false => shade(part(one, other) / largest),
             };
             chart.bar(x + 1.0, y + 1.0, CELL - 2.0, CELL - 2.0, &fill);
             chart.text_in(
@@ -49,13 +62,12 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
     chart.finish()
 }
 
-/// A blue as deep as a part is large, and what is read on it.
-fn shade(part: u64, whole: u64) -> (String, &'static str) {
-    let depth = super::scaled(part, whole, 1.0);
+/// A blue as deep as a part of the largest, and what is read on it.
+fn shade(depth: f64) -> (String, &'static str) {
     if depth > 0.95 {
         return (BLUE.to_owned(), "white");
     }
     let channel = |full: f64| (255.0 + (full - 255.0) * depth).round() as u8;
     let fill = format!("#{:02x}{:02x}{:02x}", channel(0.0), channel(114.0), channel(178.0));
-    (fill, if depth > 0.55 { "white" } else { INK })
+    (fill, if depth > 0.75 { "white" } else { INK })
 }

@@ -34,10 +34,25 @@ pub fn timeline(picture: &Picture, found: &KindPicture) -> String {
             }
         }
     }
+    let unknown: u64 = months.remove(&Month::UNKNOWN).map_or(0, |parts| parts.iter().sum());
     let skipped = months.len().saturating_sub(MOST);
     let shown: Vec<(Month, [u64; 3])> = months.into_iter().skip(skipped).collect();
     let (left, top) = (16.0 + widest(["unknown"]) + 12.0, 76.0);
-    let (width, height) = (left + BARS + 90.0, top + ROW * shown.len() as f64 + 40.0);
+    let mut notes = Vec::new();
+    if unknown > 0 {
+        notes.push(format!("{} were observed nobody knows when.", grouped(unknown)));
+    }
+    if skipped > 0 {
+        notes.push(format!("{skipped} earlier months are in the table alone."));
+    }
+    if picture.withholds() {
+        notes.push(format!(
+            "Parts that are not shown are none, or withheld (below {}).",
+            picture.min_count
+        ));
+    }
+    let height = top + ROW * shown.len() as f64 + 20.0 * notes.len() as f64 + 24.0;
+    let width = left + BARS + 90.0;
     let title = format!("{}: first observed, by month", found.kind);
     let describes = format!(
         "Bars of {} months; the table beside it has the same numbers.",
@@ -67,14 +82,13 @@ pub fn timeline(picture: &Picture, found: &KindPicture) -> String {
         }
         chart.text(x + 6.0, y + 14.5, &grouped(parts.iter().sum()), Anchor::Start);
     }
-    let note = match (picture.withholds(), skipped) {
-        (true, _) => format!(
-            "Months that are not shown, or parts of them, have none or are withheld (below {}).",
-            picture.min_count
-        ),
-        (false, 0) => String::new(),
-        (false, more) => format!("{more} earlier months are in the table alone."),
-    };
-    chart.text(16.0, height - 14.0, &note, Anchor::Start);
+    for (at, note) in notes.iter().enumerate() {
+        chart.text(
+            16.0,
+            top + ROW * shown.len() as f64 + 26.0 + 20.0 * at as f64,
+            note,
+            Anchor::Start,
+        );
+    }
     chart.finish()
 }

@@ -1,28 +1,36 @@
 //! The UpSet plot (Lex and others, 2014): which combinations of agencies have how many subjects in common.
 
-use super::{Anchor, BLUE, Chart, GREY, INK, LIGHT, grouped, scaled, widest};
+use super::{Anchor, BLUE, CHARACTER, Chart, GREY, INK, LIGHT, grouped, scaled, widest};
 use crate::picture::{Combination, KindPicture, Picture};
 
 /// Most combinations in one plot, the largest.
 const MOST: usize = 40;
 const ROW: f64 = 26.0;
-const COLUMN: f64 = 34.0;
 const BARS: f64 = 200.0;
 const SIDE: f64 = 120.0;
 const TOP: f64 = 56.0;
 
-/// Draws what was found of one kind. Agencies from the top down as in the picture; combinations from the largest on, those of two and
-/// more agencies in blue.
+/// Draws what was found of one kind: a column for each combination of two agencies and more, the largest first; on the left what
+/// each agency has, and how much of it nobody else.
 pub fn upset(picture: &Picture, found: &KindPicture) -> String {
     let names = picture.names();
-    let shown: Vec<&Combination> = found.combinations.iter().take(MOST).collect();
-    let names_width = widest(names.iter().copied()) + 12.0;
-    let left = 16.0 + SIDE + 60.0 + names_width;
-    let width = (left + COLUMN * shown.len().max(1) as f64 + 24.0).max(520.0);
+    let several = found.combinations.iter().filter(|one| one.agencies.len() > 1);
+    let shown: Vec<&Combination> = several.clone().take(MOST).collect();
+    let sizes: Vec<u64> = names.iter().map(|name| found.of_agency(name)).collect();
+    let labels: Vec<String> = names
+        .iter()
+        .zip(&sizes)
+        .map(|(name, size)| label(found, name, *size))
+        .collect();
+    let label_width = widest(labels.iter().map(String::as_str));
+    let left = 16.0 + label_width + 10.0 + SIDE + widest(names.iter().copied()) + 20.0;
+    let most = shown.iter().map(|one| one.count).max().unwrap_or_default();
+    let column = (widest([grouped(most).as_str()]) + 10.0).max(34.0);
+    let notes = notes(picture, found, several.count());
+    let width = (left + column * shown.len() as f64).max(widest(notes.iter().map(String::as_str)) + 16.0) + 24.0;
     let rows = TOP + BARS + 16.0;
-    let notes = notes(picture, found, shown.len());
     let height = rows + ROW * names.len() as f64 + 20.0 * notes.len() as f64 + 24.0;
-    let title = format!("{}: who has what in common", found.kind);
+    let title = format!("{}: who shares what", found.kind);
     let describes = format!(
         "UpSet plot of {} combinations of {} agencies; the table beside it has the same numbers.",
         shown.len(),
@@ -30,54 +38,45 @@ pub fn upset(picture: &Picture, found: &KindPicture) -> String {
     );
     let mut chart = Chart::new(width, height, &title, &describes);
 
-    let most = shown.iter().map(|one| one.count).max().unwrap_or_default();
+    let middle_of = |at: usize| left + column * (at as f64 + 0.5);
     for (at, one) in shown.iter().enumerate() {
-        let middle = left + COLUMN * (at as f64 + 0.5);
         let bar = scaled(one.count, most, BARS - 24.0);
-        let fill = if one.agencies.len() > 1 { BLUE } else { INK };
-        chart.bar(middle - 10.0, TOP + BARS - bar, 20.0, bar, fill);
-        chart.text(middle, TOP + BARS - bar - 5.0, &grouped(one.count), Anchor::Middle);
+        chart.bar(middle_of(at) - 10.0, TOP + BARS - bar, 20.0, bar, BLUE);
+        chart.text(
+            middle_of(at),
+            TOP + BARS - bar - 5.0,
+            &grouped(one.count),
+            Anchor::Middle,
+        );
     }
     chart.line(
         (left, TOP + BARS),
-        (left + COLUMN * shown.len() as f64, TOP + BARS),
+        (left + column * shown.len() as f64, TOP + BARS),
         1.0,
     );
 
-    let sizes: Vec<u64> = names.iter().map(|name| found.of_agency(name)).collect();
     let largest = sizes.iter().copied().max().unwrap_or_default();
-    for (row, (name, size)) in names.iter().zip(&sizes).enumerate() {
+    for (row, ((name, size), label)) in names.iter().zip(&sizes).zip(&labels).enumerate() {
         let middle = rows + ROW * (row as f64 + 0.5);
         if row % 2 == 0 {
-            chart.bar(left, middle - ROW / 2.0, COLUMN * shown.len() as f64, ROW, LIGHT);
+            chart.bar(left, middle - ROW / 2.0, column * shown.len() as f64, ROW, LIGHT);
         }
         let bar = scaled(*size, largest, SIDE);
-        let end = 16.0 + 60.0 + SIDE;
+        let end = 16.0 + label_width + 10.0 + SIDE;
         chart.bar(end - bar, middle - 8.0, bar, 16.0, INK);
-        chart.text(end - bar - 5.0, middle + 4.5, &grouped(*size), Anchor::End);
+        chart.text(end - bar - 6.0, middle + 4.5, label, Anchor::End);
         chart.text(left - 8.0, middle + 4.5, name, Anchor::End);
         for (at, one) in shown.iter().enumerate() {
-            let has = one.agencies.iter().any(|agency| agency == name);
-            let fill = match (has, one.agencies.len()) {
-                (false, _) => GREY,
-                (true, 1) => INK,
-                (true, _) => BLUE,
-            };
-            chart.dot(left + COLUMN * (at as f64 + 0.5), middle, 7.0, fill);
+            let fill = if has(one, name) { BLUE } else { GREY };
+            chart.dot(middle_of(at), middle, 7.0, fill);
         }
     }
     for (at, one) in shown.iter().enumerate() {
-        let held = names
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| one.agencies.iter().any(|agency| agency == *name));
+        let held = names.iter().enumerate().filter(|(_, name)| has(one, name));
         let held: Vec<usize> = held.map(|(row, _)| row).collect();
-        if let (Some(first), Some(last)) = (held.first(), held.last())
-            && first < last
-        {
-            let x = left + COLUMN * (at as f64 + 0.5);
+        if let (Some(first), Some(last)) = (held.first(), held.last()) {
             let y = |row: usize| rows + ROW * (row as f64 + 0.5);
-            chart.line((x, y(*first)), (x, y(*last)), 2.5);
+            chart.line((middle_of(at), y(*first)), (middle_of(at), y(*last)), 2.5);
         }
     }
     for (at, note) in notes.iter().enumerate() {
@@ -87,8 +86,22 @@ pub fn upset(picture: &Picture, found: &KindPicture) -> String {
     chart.finish()
 }
 
-/// What has to be said under it.
-fn notes(picture: &Picture, found: &KindPicture, shown: usize) -> Vec<String> {
+fn has(one: &Combination, name: &str) -> bool {
+    one.agencies.iter().any(|agency| agency == name)
+}
+
+/// What an agency has, and what of it nobody else has, as far as both are told.
+fn label(found: &KindPicture, name: &str, size: u64) -> String {
+    let alone = found.combinations.iter().find(|one| one.agencies == [name]);
+    match alone {
+        Some(alone) => format!("{}, {} alone", grouped(size), grouped(alone.count)),
+        None => grouped(size),
+    }
+}
+
+/// What has to be said under it, in lines that are not too long.
+fn notes(picture: &Picture, found: &KindPicture, several: usize) -> Vec<String> {
+    const LONGEST: f64 = 640.0;
     let mut notes = Vec::new();
     match found.unique {
         Some(unique) => notes.push(format!(
@@ -99,14 +112,22 @@ fn notes(picture: &Picture, found: &KindPicture, shown: usize) -> Vec<String> {
         None => notes.push(format!("Nothing is told: there are fewer than {}.", picture.min_count)),
     }
     if found.is_partial() && found.unique.is_some() {
+        notes.push("Combinations that are not shown have none, or are withheld:".to_owned());
         notes.push(format!(
-            "Combinations that are not shown have none, or are withheld: counts below {}, and what they could be worked out from.",
+            "counts below {}, and those that they could be worked out from.",
             picture.min_count
         ));
     }
-    if found.combinations.len() > shown {
-        let more = found.combinations.len() - shown;
-        notes.push(format!("{more} smaller combinations are in the table alone."));
+    if several > MOST {
+        notes.push(format!(
+            "{} smaller combinations are in the table alone.",
+            several - MOST
+        ));
     }
+    debug_assert!(
+        notes
+            .iter()
+            .all(|note| note.chars().count() as f64 * CHARACTER < LONGEST)
+    );
     notes
 }

@@ -6,6 +6,7 @@ use std::{
         Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use futures::future::try_join_all;
@@ -26,7 +27,7 @@ use tonic::{Status, Streaming};
 use super::{WINDOW, bound, part::Part, rounds::Round, together};
 use crate::{
     config::Peer,
-    dial,
+    dial::{self, Dialled},
     error::NodeError,
     identity::Certificate,
     node::Node,
@@ -200,9 +201,7 @@ async fn connect(node: &Arc<Node>, part: &Part, round: &Round, id: &str) -> Resu
         .ok_or_else(unknown)?;
     let agreement = part.agreement.agreement();
     let party = agreement.party(id).ok_or_else(unknown)?;
-    let tls = node.tls.dial.load_full();
-    let dialled = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic));
-    let mut dialled = dialled.await.map_err(blame)?;
+    let mut dialled = dial_patiently(node, peer).await.map_err(blame)?;
     dial::check_key(&dialled.certificate, peer, &party.key, &agreement.id).map_err(blame)?;
     let (requests, outgoing) = mpsc::channel(WINDOW);
     let first = Asked::Roster(Box::new(round.roster.clone())).into();
@@ -219,6 +218,22 @@ async fn connect(node: &Arc<Node>, part: &Part, round: &Round, id: &str) -> Resu
         requests: Some(requests),
         answers: answers.into_inner(),
     })
+}
+
+/// Calls more than once: when a round begins all call all at the same moment, and who is busy may drop a call.
+async fn dial_patiently(node: &Arc<Node>, peer: &Peer) -> Result<Dialled, NodeError> {
+    let mut wait = Duration::from_millis(200);
+    loop {
+        let tls = node.tls.dial.load_full();
+        let dialled = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await;
+        match dialled {
+            Err(NodeError::Unreachable { .. }) if wait <= node.config.limits.connect => {}
+            ended => return ended,
+        }
+        // apart from each other, so that they do not meet again
+        tokio::time::sleep(wait.mul_f64(rand::random_range(0.5..1.5))).await;
+        wait *= 2;
+    }
 }
 
 fn idle(node: &Node, peer: &str) -> NodeError {
