@@ -262,6 +262,7 @@ fn minors_who_left_shelter_are_looked_for_with_everybody_at_once() {
         "phone-upset.svg",
         "phone-matrix.svg",
         "phone-timeline.svg",
+        "phone.txt",
         "picture.csv",
         "picture.xlsx",
         "picture.json",

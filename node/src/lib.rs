@@ -37,6 +37,7 @@ mod policy;
 mod pool;
 mod retention;
 mod rules;
+mod sent;
 pub mod server;
 mod session;
 mod settle;

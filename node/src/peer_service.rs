@@ -15,7 +15,6 @@ use overlap_proto::{
 use overlap_psi::PeerMisbehaved;
 use overlap_store::{FollowUp, FoundRecord};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
@@ -29,6 +28,7 @@ use crate::{
     policy::{self, Denial, Permit},
     pool::blocking,
     retention,
+    sent::Sent,
     session::{Held, Hold},
     settle, spine,
     trace::TraceContext,
@@ -42,7 +42,7 @@ const QUEUE: usize = 4;
 
 #[tonic::async_trait]
 impl PeerService for Peers {
-    type MatchStream = ReceiverStream<Result<pb::MatchResponse, Status>>;
+    type MatchStream = Sent<pb::MatchResponse>;
 
     async fn r#match(
         &self,
@@ -54,6 +54,7 @@ impl PeerService for Peers {
         let (replies, stream) = mpsc::channel(QUEUE);
         let trace = TraceContext::of(request.metadata());
         let requests = request.into_inner();
+        let stream = Sent::new(stream, &node.queries);
         node.queries.clone().spawn(async move {
             let held = hold(&node, &caller, trace, requests, replies.clone()).await;
             let (last, noticed) = match held {
@@ -77,7 +78,7 @@ impl PeerService for Peers {
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn follow_up(&self, request: Request<pb::FollowUpRequest>) -> Result<Response<pb::FollowUpResponse>, Status> {

@@ -8,7 +8,6 @@ use overlap_proto::{
 };
 use overlap_psi::PeerMisbehaved;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
     peer_service::{caller, keep_order, unopened},
     policy,
     pool::blocking,
+    sent::Sent,
     session::picture::{Replies, Take, evaluate},
     spine,
     trace::TraceContext,
@@ -31,8 +31,8 @@ const QUEUE: usize = 4;
 
 #[tonic::async_trait]
 impl PictureService for PeerPictures {
-    type TakeStream = ReceiverStream<Result<pb::TakeResponse, Status>>;
-    type EvaluateStream = ReceiverStream<Result<pb::EvaluateResponse, Status>>;
+    type TakeStream = Sent<pb::TakeResponse>;
+    type EvaluateStream = Sent<pb::EvaluateResponse>;
 
     async fn take(&self, request: Request<Streaming<pb::TakeRequest>>) -> Result<Response<Self::TakeStream>, Status> {
         let node = Arc::clone(&self.0);
@@ -41,6 +41,7 @@ impl PictureService for PeerPictures {
         let (replies, stream) = mpsc::channel(QUEUE);
         let trace = TraceContext::of(request.metadata());
         let requests = request.into_inner();
+        let stream = Sent::new(stream, &node.queries);
         node.queries.clone().spawn(async move {
             let last = match take(&node, &caller, trace, requests, replies.clone()).await {
                 Ok(()) => Ok(Reply::Complete.into()),
@@ -49,7 +50,7 @@ impl PictureService for PeerPictures {
             // a coordinator that hung up, or reads no more, needs no answer
             let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(last)).await;
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn evaluate(
@@ -61,6 +62,7 @@ impl PictureService for PeerPictures {
         let caller = caller(&request)?;
         let (replies, stream) = mpsc::channel(QUEUE);
         let requests = request.into_inner();
+        let stream = Sent::new(stream, &node.queries);
         // part of the picture's entry, which is open: a round is there only while it is
         node.queries.clone().spawn(async move {
             if let Err(error) = evaluate(&node, &caller, requests, &replies).await {
@@ -69,7 +71,7 @@ impl PictureService for PeerPictures {
                 let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(last)).await;
             }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 }
 

@@ -119,7 +119,15 @@ pub(crate) async fn run(connection: Connection, command: Command, output: &mut O
             let changes = compare(&before, &after).map_err(Failure::usage)?;
             output.print(&changes, |out| {
                 let mut shown = table(["kind", "agencies", "before", "after", "new"]);
-                for one in &changes {
+                let changed = changes.iter().filter(|one| one.difference() != Some(0));
+                if changed.clone().next().is_none() {
+                    return writeln!(
+                        out,
+                        "nothing that is told has changed, in {} combinations",
+                        changes.len()
+                    );
+                }
+                for one in changed {
                     let told = |count: Option<u64>| count.map_or("none, or withheld".to_owned(), grouped);
                     let new = one.difference().map_or("?".to_owned(), |new| format!("{new:+}"));
                     shown.add_row([

@@ -118,6 +118,52 @@ fn print_shared(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
     }
 }
 
+/// All numbers of one kind as text: what its charts show.
+pub(super) fn tables(picture: &Picture, kind: &KindPicture) -> String {
+    let mut text = format!(
+        "{}: {} unique subjects, {} known to two or more agencies\n",
+        kind.kind,
+        kind.unique.map_or("not told".to_owned(), grouped),
+        grouped(kind.shared())
+    );
+    if kind.is_partial() {
+        text.push_str(&format!(
+            "What is not here is none, or withheld: counts below {}, and what they could be worked out from.\n",
+            picture.min_count
+        ));
+    }
+    let mut combinations = table(["known to exactly", "agencies", "subjects"]);
+    for one in &kind.combinations {
+        combinations.add_row([
+            one.agencies.join(" + "),
+            one.agencies.len().to_string(),
+            grouped(one.count),
+        ]);
+    }
+    let names = picture.names();
+    let mut matrix = table(["both know", ""]);
+    matrix.set_header(std::iter::once("both know").chain(names.iter().copied()));
+    for one in &names {
+        let counts = names.iter().map(|other| match kind.of_both(one, other) {
+            // none, or withheld
+            0 if kind.is_partial() => "-".to_owned(),
+            both => grouped(both),
+        });
+        matrix.add_row(std::iter::once((*one).to_owned()).chain(counts));
+    }
+    let mut months = table(["first observed", "known as", "subjects"]);
+    for role in &kind.roles {
+        for month in &role.months {
+            months.add_row([month.month.clone(), role.roles.join(" and "), grouped(month.count)]);
+        }
+        months.add_row(["all months".to_owned(), role.roles.join(" and "), grouped(role.count)]);
+    }
+    for shown in [combinations, matrix, months] {
+        text.push_str(&format!("\n{shown}\n"));
+    }
+    text
+}
+
 /// Prints figures for people.
 pub(super) fn figures(out: &mut dyn Write, told: &Figures) -> io::Result<()> {
     let least = if told.at_least { "at least " } else { "" };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use overlap_report::{self as report, Picture};
 
+use super::print::tables;
 use crate::{client::Failure, files};
 
 /// What a picture is written as.
@@ -11,6 +12,8 @@ use crate::{client::Failure, files};
 pub(crate) enum Format {
     /// Charts: for each kind an UpSet plot, a matrix of the agencies, and a timeline
     Svg,
+    /// The same numbers as the charts, for each kind, as text
+    Txt,
     /// One table of all counts
     Csv,
     /// A workbook
@@ -23,8 +26,9 @@ pub(crate) enum Format {
     I2,
 }
 
-const ALL: [Format; 6] = [
+const ALL: [Format; 7] = [
     Format::Svg,
+    Format::Txt,
     Format::Csv,
     Format::Xlsx,
     Format::Json,
@@ -59,6 +63,12 @@ pub(crate) fn save(picture: &Picture, directory: &Path, formats: &[Format]) -> R
                     for (chart, drawn) in charts {
                         write(format!("{}-{chart}.svg", kind.kind), drawn.as_bytes())?;
                     }
+                }
+                continue;
+            }
+            Format::Txt => {
+                for kind in &picture.kinds {
+                    write(format!("{}.txt", kind.kind), tables(picture, kind).as_bytes())?;
                 }
                 continue;
             }

@@ -15,7 +15,7 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
     let height = top + CELL * names.len() as f64 + 48.0;
     let title = format!("{}: what every two agencies have in common", found.kind);
     let describes = format!(
-        "Matrix of {} agencies; the table beside it has the same numbers.",
+        "Matrix of {} agencies; the text file beside it has the same numbers.",
         names.len()
     );
     let mut chart = Chart::new(width, height, &title, &describes);
@@ -45,13 +45,12 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
                 false => shade(part(one, other) / largest),
             };
             chart.bar(x + 1.0, y + 1.0, CELL - 2.0, CELL - 2.0, &fill);
-            chart.text_in(
-                x + CELL / 2.0,
-                y + CELL / 2.0 + 4.5,
-                &grouped(both),
-                Anchor::Middle,
-                ink,
-            );
+            let told = match both {
+                // none, or withheld
+                0 if found.is_partial() => "–".to_owned(),
+                _ => grouped(both),
+            };
+            chart.text_in(x + CELL / 2.0, y + CELL / 2.0 + 4.5, &told, Anchor::Middle, ink);
         }
     }
     let note = match found.is_partial() {

@@ -55,7 +55,7 @@ pub fn timeline(picture: &Picture, found: &KindPicture) -> String {
     let width = left + BARS + 90.0;
     let title = format!("{}: first observed, by month", found.kind);
     let describes = format!(
-        "Bars of {} months; the table beside it has the same numbers.",
+        "Bars of {} months; the text file beside it has the same numbers.",
         shown.len()
     );
     let mut chart = Chart::new(width, height, &title, &describes);

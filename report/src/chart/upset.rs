@@ -32,7 +32,7 @@ pub fn upset(picture: &Picture, found: &KindPicture) -> String {
     let height = rows + ROW * names.len() as f64 + 20.0 * notes.len() as f64 + 24.0;
     let title = format!("{}: who shares what", found.kind);
     let describes = format!(
-        "UpSet plot of {} combinations of {} agencies; the table beside it has the same numbers.",
+        "UpSet plot of {} combinations of {} agencies; the text file beside it has the same numbers.",
         shown.len(),
         names.len()
     );

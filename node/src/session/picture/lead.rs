@@ -272,6 +272,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let lists_shared = query.mode == Mode::Hits;
         let mut merge = Merge::new(&sizes);
         let mut received = vec![0u64; sizes.len()];
+        let mut hungry = vec![false; sizes.len()];
         let (mut tally, mut shared, mut met) = (Tally::default(), Vec::new(), Met::default());
         loop {
             while merge.next(&mut met) {
@@ -288,6 +289,16 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
             }
             if merge.wants().is_none() {
                 return Ok(Ok((tally, shared, sizes)));
+            }
+            // silence counts from when something is waited for
+            for (place, link) in links.iter_mut().enumerate() {
+                let is_hungry = merge.is_hungry(place);
+                if let Some(was) = hungry.get_mut(place)
+                    && is_hungry != std::mem::replace(was, is_hungry)
+                    && is_hungry
+                {
+                    link.listen();
+                }
             }
             let (place, message) = any(links, |place| merge.is_hungry(place)).await;
             let (Some(link), Some(size)) = (links.get(place), sizes.get(place).copied()) else {
@@ -348,6 +359,7 @@ async fn ready(link: &mut Link, number: u32) -> Result<(u64, PublicKey), NodeErr
         match link.next().await? {
             Response::Ready { round, size, key } if round == number => return Ok((size, key)),
             Response::Complete => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
+            Response::Working(_) => {}
             _ if number > 1 => {}
             _ => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
         }

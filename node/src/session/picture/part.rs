@@ -97,7 +97,9 @@ where
         finding.peer_count = Some(terms.opening.set_size);
         let handed = Arc::new(AtomicU64::new(0));
         finding.supplied = Some(Arc::clone(&handed));
+        let reading = working(self.replies.clone(), Arc::default());
         let part = Part::of_holder(opened, &self.open).await?;
+        drop(reading);
         let kept = take_part(node, part, self.requests, self.replies, handed).await?;
         Ok((Outcome::Done, kept))
     }
