@@ -1,10 +1,14 @@
 //! Several agencies under one agreement: what pictures are made of.
 
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use overlap_records::Profile;
+use serde_json::Value;
 
-use crate::{PURPOSE, Ran, World, process::text};
+use crate::{PURPOSE, Ran, World, process::text, text_of};
 
 /// Several agencies, of which the first may lead pictures of all others, under an order of the prosecutor.
 pub struct Gathering {
@@ -158,4 +162,38 @@ fn order(names: &[&str]) -> String {
         names[0],
         holders.join(", ")
     )
+}
+
+/// What each agency holds, by number of the phone.
+pub fn phones(numbers: impl IntoIterator<Item = u32>, role: &str) -> String {
+    let rows = numbers.into_iter().map(|n| format!("r{n};06-1{n:07};{role}\n"));
+    format!("ref;phone;role\n{}", rows.collect::<String>())
+}
+
+/// How often each combination of agencies occurs in a picture of one kind.
+pub fn combinations(picture: &Value, kind: &str) -> BTreeMap<String, u64> {
+    let kinds = picture["kinds"].as_array().unwrap();
+    let found = kinds.iter().find(|one| one["kind"] == kind).unwrap();
+    let told = found["combinations"].as_array().unwrap().iter();
+    told.map(|one| {
+        let names = one["agencies"].as_array().unwrap().iter().map(text_of);
+        (names.collect::<Vec<_>>().join("+"), one["count"].as_u64().unwrap())
+    })
+    .collect()
+}
+
+/// The same, computed in the plain.
+pub fn plain(held: &[(&str, BTreeSet<u32>)]) -> BTreeMap<String, u64> {
+    let mut holders: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for (name, numbers) in held {
+        for number in numbers {
+            holders.entry(*number).or_default().push(name);
+        }
+    }
+    let mut combinations = BTreeMap::new();
+    for mut names in holders.into_values() {
+        names.sort_unstable();
+        *combinations.entry(names.join("+")).or_default() += 1;
+    }
+    combinations
 }

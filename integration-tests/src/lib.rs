@@ -13,7 +13,7 @@ mod world;
 
 pub use agency::Agency;
 pub use agreement::Agreement;
-pub use gathering::{CASE, Gathering, ORDER};
+pub use gathering::{CASE, Gathering, ORDER, combinations, phones, plain};
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use hostile_pictures::{HostileCoordinator, HostileParticipant, Vice};
 pub use process::{Ran, binary, free_address, wait_for};

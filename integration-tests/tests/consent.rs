@@ -130,10 +130,7 @@ fn each_class_is_told_in_its_own_way() {
     let auditor = ["hits", "request", text_of(&told["id"]), "--reason", "curiosity"];
     let ran = world.run("politie", "auditor", &auditor);
     assert!(ran.code == 3 && !ran.stdout.contains("open@example.org"), "{ran:?}");
-    assert_eq!(
-        newest(&world, "politie", "consultation")["closing"]["outcome"],
-        "denied"
-    );
+    assert_eq!(newest(&world, "politie", "disclosure")["closing"]["outcome"], "denied");
 
     // class b waits for a functionary
     let id = id_of(&world, "politie", "analyst", "+31610000002");
@@ -300,6 +297,44 @@ fn a_user_of_both_agencies_does_not_approve_an_own_question() {
     assert_eq!(newest(&world, "kmar", "alteration")["closing"]["outcome"], "denied");
     let ran = world.run("kmar", "functionary", &["hits", "approve", &id, "--reason", "another"]);
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[test]
+fn two_users_who_ask_at_once_ask_one_thing() {
+    let world = world(TELLS);
+    world.ask("hits", &["--kind", "phone"]).json();
+    let id = id_of(&world, "politie", "analyst", "+31610000002");
+    let ask = |user: &str| {
+        let arguments = ["--json", "hits", "request", &id[..8], "--reason", "to reach the team"];
+        answer(&world.run("politie", user, &arguments))
+    };
+    let answers = std::thread::scope(|scope| {
+        ["analyst", "coordinator"]
+            .map(|user| scope.spawn(move || ask(user)))
+            .map(|asking| asking.join().unwrap())
+    });
+    assert_eq!(answers[0]["id"], answers[1]["id"]);
+    let waiting = hits(&world, "kmar", "functionary");
+    let waiting: Vec<_> = waiting
+        .iter()
+        .filter(|hit| hit["identifier"] == "+31610000002")
+        .collect();
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    // declined, it may be asked anew, and that is another
+    let decline = [
+        "hits",
+        "decline",
+        text_of(&answers[0]["id"]),
+        "--why",
+        "investigation",
+        "--reason",
+        "weighed",
+    ];
+    world.json("kmar", "functionary", &decline);
+    assert_eq!(state(&ask("analyst")), ("declined", "investigation"));
+    let again = ask("analyst");
+    assert_ne!(again["id"], answers[0]["id"]);
+    assert_eq!(state(&again), ("pending", ""));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use overlap_audit::{Operation, Outcome};
+use overlap_audit::{Digest, Entry, Operation, Outcome};
 use overlap_proto::{
     approval::DecideApproval,
     fault::Reason,
@@ -77,8 +77,13 @@ pub(crate) fn check(
     if one.asked_by != user.id {
         return denied("the approval was asked for by another user".to_owned());
     }
+    let holds = one
+        .verdict
+        .as_ref()
+        .is_some_and(|verdict| now.duration_since(verdict.at) <= HOLDS);
     match standing(&one, now) {
-        Standing::Approved | Standing::Used => {}
+        // whether it was used is counted with the entry that used it
+        Standing::Approved | Standing::Used if holds => {}
         other => return denied(format!("the approval is of no use: it is {}", other.name())),
     }
     let asked = wish_of(&one)?;
@@ -97,6 +102,20 @@ pub(crate) fn check(
         ));
     }
     Ok(one)
+}
+
+/// What is compared: kinds and roles, whether they were named or followed from the agreement.
+fn scope(entry: &Entry) -> String {
+    format!("{}; {}", entry.kinds.join(", "), entry.roles.join(", "))
+}
+
+/// Whether a query comes to what was approved: what it does not name follows from an agreement, and these change.
+pub(crate) fn check_scope(one: &Approval, agreement: &Digest, entry: &Entry) -> Result<(), NodeError> {
+    if one.agreement == *agreement && one.scope == scope(entry) {
+        return Ok(());
+    }
+    let message = "what is agreed has changed since it was approved: ask again";
+    Err(NodeError::refused(Reason::PolicyDenied, message))
 }
 
 fn wish_of(one: &Approval) -> Result<Match, NodeError> {
@@ -144,7 +163,11 @@ pub(crate) async fn ask(node: &Arc<Node>, user: &User, query: pb::MatchRequest) 
     // whether it would be allowed once it is approved: nobody has to look at what cannot be
     let judging = blocking(move || {
         let permit = policy::authorise_ask(&running, &asker, &asked, policy::Approved::Supposed, None, at);
-        permit.map(|permit| permit.terms().dataset.info().version)
+        permit.map(|permit| {
+            let terms = permit.terms();
+            let agreement = terms.agreement.hash();
+            (terms.dataset.info().version, agreement, scope(permit.entry()))
+        })
     });
     let judged = judging.await?;
     let mut entry = dataset_entry(node, user, Operation::Alteration, &wish.dataset);
@@ -163,10 +186,10 @@ pub(crate) async fn ask(node: &Arc<Node>, user: &User, query: pb::MatchRequest) 
             let message = format!("{MOST_WAITING} queries of yours wait for approval already");
             Err(NodeError::limit("approvals", message))
         }
-        (Ok(version), _) => Ok(version),
+        (Ok(found), _) => Ok(found),
     };
-    let dataset_version = match judged {
-        Ok(version) => version,
+    let (dataset_version, agreement, scope) = match judged {
+        Ok(found) => found,
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     };
     let one = Approval {
@@ -176,6 +199,8 @@ pub(crate) async fn ask(node: &Arc<Node>, user: &User, query: pb::MatchRequest) 
         query: hex::encode(query.encode_to_vec()),
         dataset: wish.dataset,
         dataset_version,
+        agreement,
+        scope,
         verdict: None,
         used: None,
     };
@@ -228,18 +253,18 @@ pub(crate) async fn decide(node: &Arc<Node>, user: &User, wish: DecideApproval) 
             }
         }
     });
-    let mut one = match checked {
+    let (role, mut one) = match checked {
         Ok((role, one)) => {
             entry.role = Some(role.name().to_owned());
             entry.approver = Some(user.id.clone());
             entry.dataset_version = Some(one.dataset_version);
-            one
+            (role, one)
         }
         Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
     };
     one.verdict = Some(Verdict {
         by: user.id.clone(),
-        by_operator: user.roles.contains(&crate::config::Role::Operator),
+        by_operator: role == crate::config::Role::Operator,
         at: now(),
         is_approved: !wish.refuses,
     });

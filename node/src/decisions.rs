@@ -1,6 +1,10 @@
 //! Decisions on hits that are followed up: an asker hears of them, and a holder is reminded of those that are due.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use overlap_audit::Standing;
 use overlap_proto::{
@@ -27,14 +31,19 @@ use crate::{
 const BETWEEN: Duration = Duration::from_secs(15);
 /// How long it is not, after it could not be reached.
 const AFTER_FAILURE: Duration = Duration::from_secs(600);
+/// How long what could not be fetched is left alone: each attempt is an entry on both sides.
+const LEFT: Duration = Duration::from_secs(6 * 3600);
 /// How often it is looked whether a decision is due.
 const BETWEEN_REMINDERS: Duration = Duration::from_secs(3600);
 
 /// Fetches what one peer has decided, until the node drains.
 pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let mut wait = BETWEEN;
-    let mut left = BTreeSet::new();
+    let (mut left, mut since) = (BTreeSet::new(), Instant::now());
     loop {
+        if since.elapsed() > LEFT {
+            (left, since) = (BTreeSet::new(), Instant::now());
+        }
         tokio::select! {
             () = node.draining.cancelled() => return,
             () = sleep(wait) => {}
@@ -53,7 +62,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     }
 }
 
-/// Returns what could not be fetched although it is decided: each attempt is an entry on both sides, so it is left to who asked.
+/// Returns what could not be fetched although it is decided.
 async fn round(node: &Arc<Node>, peer: &Peer, left: BTreeSet<Uuid>) -> Result<Vec<Uuid>, NodeError> {
     let waiting = rows(node, |row| !row.as_holder && row.decision.is_none()).await?;
     let is_due = |row: &FollowUp| row.peer == peer.name && !left.contains(&row.id);

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::{Timestamp, civil::Date};
-use overlap_audit::{Digest, Standing};
+use overlap_audit::{Digest, Side, Standing};
 use overlap_proto::follow_up::PartlyVisible;
 use overlap_psi::dh::Label;
 use overlap_records::{Agreed, Identifier, Kind, Record, Sizes};
@@ -258,8 +258,22 @@ pub(crate) fn partly_held(
     let mut waiting = HashMap::new();
     for row in store.follow_ups().iter()? {
         let row = row?;
-        let is_same = row.as_holder && row.partly && row.peer == fresh.peer && row.dataset == fresh.dataset;
-        if is_same && row.standing(fresh.made) == Standing::Pending {
+        // one that was asked for something else is decided on by itself, and so is one of a picture
+        let told_by = |row: &FollowUp| {
+            let FollowUp {
+                peer,
+                dataset,
+                agreement,
+                purpose,
+                case_reference,
+                person,
+                ..
+            } = row;
+            let texts = [peer, dataset, purpose, case_reference, person];
+            (texts.map(String::clone), *agreement)
+        };
+        let is_same = row.as_holder && row.partly && told_by(&row) == told_by(&fresh);
+        if is_same && row.standing(fresh.made) == Standing::Pending && is_of_match(store, &row)? {
             waiting.insert((row.kind, row.canonical.clone()), row);
         }
     }
@@ -282,6 +296,19 @@ pub(crate) fn partly_held(
         });
     }
     Ok(found)
+}
+
+/// Whether what is followed up was found by a match of two.
+fn is_of_match(store: &Store, row: &FollowUp) -> Result<bool, StoreError> {
+    let log = store.log();
+    let Some(id) = log.entry_of(Side::Holder, row.about)? else {
+        return Ok(false);
+    };
+    match log.entry(id) {
+        Ok(logged) => Ok(logged.is_some_and(|logged| logged.entry.participants.is_empty())),
+        Err(StoreError::Shredded) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a match says of a hit that nobody has asked about.

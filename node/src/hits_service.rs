@@ -17,7 +17,6 @@ use overlap_proto::{
 };
 use overlap_records::{Disclosed, Visibility};
 use overlap_store::{Decision, FollowUp, FoundRecord, OwnRecord, Store};
-use uuid::Uuid;
 
 use crate::{
     dataset_service::dataset_entry,
@@ -64,6 +63,11 @@ pub(crate) async fn follow_up(
     wish: AboutHit,
     trace: Option<TraceContext>,
 ) -> Result<pb::FollowUpHitResponse, NodeError> {
+    // before anything of a hit is told: also that there is none
+    if let Err(error) = node.permit(user, Action::ReadHits) {
+        let entry = hit_entry(node, user, Operation::Disclosure, None, wish.reason);
+        return Err(spine::deny(node, Denial { entry, error }).await);
+    }
     let (running, asker, reason) = (Arc::clone(node), user.clone(), wish.reason.clone());
     let decision = blocking(move || {
         let now = now();
@@ -126,6 +130,7 @@ fn started(
             && one.kind == found.kind
             && one.canonical == found.canonical
     };
+    let mut ended = 0;
     for row in store.follow_ups().iter()? {
         let row = row?;
         let same = !row.as_holder
@@ -137,6 +142,7 @@ fn started(
         if same && !matches!(row.standing(now), Standing::Declined(_)) && !gone.is_row(&row) {
             return Ok((row, true));
         }
+        ended += u32::from(same);
     }
     let (mut records, mut expires) = (Vec::new(), None);
     for row in store.hits().iter()? {
@@ -151,8 +157,13 @@ fn started(
             });
         }
     }
+    let told_apart_by = format!(
+        "{}\n{}\n{}\n{}\n{}\n{ended}",
+        found.transaction, found.agreement, found.peer, found.kind, found.canonical
+    );
     let row = FollowUp {
-        id: Uuid::new_v4(),
+        // two users who ask at the same moment ask one thing
+        id: store.follow_ups().new_id(&told_apart_by),
         about: found.transaction,
         as_holder: false,
         peer: found.peer,

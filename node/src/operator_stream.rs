@@ -1,6 +1,13 @@
 //! The streams between users and their node: imports in, matches out.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use overlap_audit::{Operation, Outcome};
 use overlap_proto::{
@@ -78,10 +85,16 @@ async fn ask_and_tell(
         (terms.dataset.clone(), terms.selection.clone())
     });
     let told = out.clone();
+    let opened = Arc::new(AtomicBool::new(false));
+    let is_open = Arc::clone(&opened);
     // a user that reads slowly, or no more, misses steps of progress and holds up nothing
-    let progress = move |opened: &Opened, progress: Progress| drop(told.try_send(Ok(step(opened, &progress))));
+    let progress = move |opened: &Opened, progress: Progress| {
+        is_open.store(true, Ordering::Relaxed);
+        drop(told.try_send(Ok(step(opened, &progress))));
+    };
     let answer = spine::run(node, decision, Ask { progress }).await;
-    if let Some((approval, transaction)) = approval {
+    // one that was refused when it was opened has used nothing
+    if let Some((approval, transaction)) = approval.filter(|_| opened.load(Ordering::Relaxed)) {
         approvals::used(node, approval, transaction).await;
     }
     let answer = answer?;

@@ -250,11 +250,21 @@ async fn show(
         return Ok(());
     }
     let store = Arc::clone(&node.store);
+    // what a functionary decided meanwhile stays
+    let deciding = node.deciding.lock().await;
     blocking(move || {
         store.keep_hits(&shared, retention::today())?;
-        store.follow_ups().put(&partly)
+        let mut open = Vec::with_capacity(partly.len());
+        for row in partly {
+            let kept = store.follow_ups().get(true, row.id)?;
+            if kept.is_none_or(|kept| kept.decision.is_none()) {
+                open.push(row);
+            }
+        }
+        store.follow_ups().put(&open)
     })
     .await??;
+    drop(deciding);
     for hits in shown.chunks(MOST_PARTLY) {
         let message = Ok(Reply::Partly(hits.to_vec()).into());
         let _ = tokio::time::timeout(node.config.limits.idle_stream, replies.send(message)).await;

@@ -118,7 +118,10 @@ async fn lead(
         // a user that reads slowly, or no more, misses steps of progress and holds up nothing
         move |opened: &Opened<LeadTerms>, step: Step<'_>| tell(&node, opened, &step, &out)
     };
-    let made = spine::run(node, decision, Lead { progress }).await?;
+    let made = {
+        let own = node.config.id.clone();
+        spine::run(node, decision, Lead { progress, own }).await?
+    };
     let about = about.ok_or(NodeError::Broken("a picture that nobody permitted was made"))?;
     let picture = about.picture(&made);
     let json = serde_json::to_string(&picture).map_err(|_| NodeError::Broken("a picture cannot be written"))?;
@@ -219,7 +222,11 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
         }
         Step::Progress(name, phase, done, whole) => {
             let permille = (done * 1000).checked_div(*whole).unwrap_or(1000);
-            let (done, total) = if terms.min_count > 1 { (0, 0) } else { (*done, *whole) };
+            // steps that are too fine would tell the size by how many there are
+            let (permille, done, total) = match terms.min_count {
+                0 | 1 => (permille, *done, *whole),
+                _ => (permille / 100 * 100, 0, 0),
+            };
             let progress = pb::PictureProgress {
                 participant: (*name).to_owned(),
                 phase: (*phase).to_owned(),

@@ -36,6 +36,9 @@ pub enum CompareError {
         "the pictures are not of the same agencies: {0} took part in one alone; combinations would mean different things"
     )]
     Agencies(String),
+    /// The first is the later.
+    #[error("the first of the two was made after the second: name the earlier first")]
+    Order,
     /// They are not about the same subjects.
     #[error("the pictures are not about the same: {0} differ")]
     Scope(&'static str),
@@ -51,6 +54,12 @@ pub fn compare(before: &Picture, after: &Picture) -> Result<Vec<Change>, Compare
     if had != has {
         let differ: Vec<String> = had.symmetric_difference(&has).cloned().collect();
         return Err(CompareError::Agencies(differ.join(", ")));
+    }
+    if before.made > after.made {
+        return Err(CompareError::Order);
+    }
+    if before.form != after.form || before.min_count != after.min_count {
+        return Err(CompareError::Scope("the forms, or the least counts,"));
     }
     if before.roles != after.roles {
         return Err(CompareError::Scope("the roles"));

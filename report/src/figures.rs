@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    picture::{KindPicture, Picture},
+    picture::{Form, KindPicture, Picture},
     tally::Month,
 };
 
@@ -23,8 +23,10 @@ pub struct Figures {
     pub months: u32,
     /// Subjects first observed in them.
     pub to_date: u64,
-    /// Whether counts were withheld, so that it is at least this.
+    /// Whether counts were withheld, or subjects have no month, so that it is at least this.
     pub at_least: bool,
+    /// Subjects in the role that no agency knows a month of: not counted.
+    pub undated: u64,
     /// What twelve months come to, from the mean of the months so far.
     pub projection: f64,
     /// What it is to be.
@@ -42,6 +44,17 @@ pub enum FiguresError {
     /// No such role.
     #[error("{0} is no role that is counted: suspect, convicted, victim or other")]
     NoRole(String),
+    /// An operational picture has no months.
+    #[error("an operational picture has no months: figures need one of statistics")]
+    Operational,
+    /// The last month is not over when the picture was made.
+    #[error("the picture was made in {made}: it cannot tell of {through}")]
+    Future {
+        /// When it was made.
+        made: Month,
+        /// The last.
+        through: Month,
+    },
     /// The months are in the wrong order, or more than a year.
     #[error("from {since} through {through} is not a part of one year of twelve months")]
     Months {
@@ -67,6 +80,9 @@ pub fn figures(
     through: Month,
     target: Option<u64>,
 ) -> Result<Figures, FiguresError> {
+    if picture.form == Form::Operational {
+        return Err(FiguresError::Operational);
+    }
     let found: &KindPicture = picture.kind(kind).ok_or_else(|| {
         let known: Vec<&str> = picture.kinds.iter().map(|one| one.kind.as_str()).collect();
         FiguresError::NoKind(kind.to_owned(), known.join(", "))
@@ -79,17 +95,24 @@ pub fn figures(
     if since == Month::UNKNOWN || !(1..=12).contains(&months) {
         return Err(FiguresError::Months { since, through });
     }
+    let made = picture.made.get(..7).and_then(|month| month.parse::<Month>().ok());
+    if let Some(made) = made.filter(|made| through > *made) {
+        return Err(FiguresError::Future { made, through });
+    }
     let counted: Vec<_> = found
         .roles
         .iter()
         .filter(|one| one.roles.iter().any(|name| name == role))
         .collect();
     let mut by_month: Vec<(Month, u64)> = Vec::new();
-    let (mut to_date, mut told) = (0, 0);
+    let (mut to_date, mut told, mut undated) = (0, 0, 0);
     for one in &counted {
         for month in &one.months {
             let at: Month = month.month.parse().unwrap_or_default();
             told += month.count;
+            if at == Month::UNKNOWN {
+                undated += month.count;
+            }
             if (since..=through).contains(&at) {
                 to_date += month.count;
                 match by_month.iter_mut().find(|(known, _)| *known == at) {
@@ -103,13 +126,12 @@ pub fn figures(
     // where the picture begins and ends with the months that are counted, what is withheld of a month is still in the sum of its role
     let whole: u64 = counted.iter().map(|one| one.count).sum();
     let begins = picture.since.as_deref().and_then(|month| month.parse().ok()) == Some(since);
-    let made = picture.made.get(..7).and_then(|month| month.parse::<Month>().ok());
     let is_whole = begins && made.is_some_and(|made| made <= through);
     if is_whole {
         to_date = whole;
     }
     let all_roles: u64 = found.roles.iter().map(|one| one.count).sum();
-    let at_least = found.unique != Some(all_roles) || !is_whole && told != whole;
+    let at_least = found.unique != Some(all_roles) || !is_whole && told != whole || undated > 0;
     Ok(Figures {
         kind: kind.to_owned(),
         role: role.to_owned(),
@@ -118,7 +140,9 @@ pub fn figures(
         months,
         to_date,
         at_least,
-        projection: to_date as f64 / f64::from(months) * 12.0,
+        undated,
+        // more digits than it means
+        projection: (to_date as f64 / f64::from(months) * 120.0).round() / 10.0,
         target,
         by_month: by_month
             .into_iter()

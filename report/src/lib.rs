@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod chart;
+mod check;
 mod compare;
 mod export;
 mod figures;
@@ -14,6 +15,7 @@ mod tally;
 mod withhold;
 
 pub use chart::{agency_matrix, timeline, upset};
+pub use check::NoPicture;
 pub use compare::{Change, CompareError, compare};
 pub use export::{ExportError, csv, graphml, i2, json, xlsx};
 pub use figures::{Figures, FiguresError, figures};

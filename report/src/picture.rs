@@ -177,6 +177,18 @@ impl KindPicture {
         self.sum(|agencies| agencies.len() > 1)
     }
 
+    /// Subjects that two or more of so many agencies have, and whether these are all: what is withheld of them counts where all else is told.
+    pub fn known_to_several(&self, agencies: usize) -> (u64, bool) {
+        let alone = self.combinations.iter().filter(|one| one.agencies.len() == 1);
+        match self.unique {
+            Some(unique) if alone.clone().count() == agencies => {
+                let alone: u64 = alone.map(|one| one.count).sum();
+                (unique.saturating_sub(alone), true)
+            }
+            _ => (self.shared(), !self.is_partial()),
+        }
+    }
+
     /// How many subjects are told of, by combination.
     pub fn told(&self) -> u64 {
         self.sum(|_| true)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use overlap_audit::Digest;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -28,6 +29,10 @@ pub struct Approval {
     pub dataset: String,
     /// The version of it that was looked at.
     pub dataset_version: u64,
+    /// What it came to when it was asked for: the agreement.
+    pub agreement: Digest,
+    /// Kinds and roles.
+    pub scope: String,
     /// What another user has said.
     pub verdict: Option<Verdict>,
     /// The query that it was used for.

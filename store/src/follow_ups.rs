@@ -115,6 +115,13 @@ impl FollowUps {
         self.0.tag(b"follow-up", &[side, id.as_bytes()].concat())
     }
 
+    /// The id of a follow-up that begins, of what tells it from others: the same for two who begin it at one moment, and random to who has
+    /// not this store's key.
+    pub fn new_id(&self, of: &str) -> Uuid {
+        let tag = self.0.tag(b"follow-up-id", of.as_bytes());
+        uuid::Builder::from_custom_bytes(tag).into_uuid()
+    }
+
     /// Keeps some, each in the place of what was kept under its id: all or none. Synced.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ pub(super) async fn load(connection: Connection, picture: &str, reason: Option<S
     if path.is_file() {
         return read(path).map_err(Failure::usage);
     }
+    if picture.contains(['/', '.']) {
+        return Err(Failure::usage(anyhow!("there is no file {picture}")));
+    }
     let reason = reason.ok_or_else(|| {
         Failure::usage(anyhow!(
             "{picture} is no file, so your node is asked for it, which goes to the log: give --reason"
@@ -53,12 +56,16 @@ fn read(path: &Path) -> anyhow::Result<Picture> {
         anyhow::bail!("{} is larger than {MOST_BYTES} bytes: no picture is", path.display());
     }
     let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_slice(&json).map_err(|error| {
+    let picture: Picture = serde_json::from_slice(&json).map_err(|error| {
         anyhow!(
             "{} is no picture as `overlap picture export --format json` writes it: line {}, column {}",
             path.display(),
             error.line(),
             error.column()
         )
-    })
+    })?;
+    picture
+        .check()
+        .with_context(|| format!("{} is no picture that a node made", path.display()))?;
+    Ok(picture)
 }

@@ -35,35 +35,35 @@ pub(crate) enum Command {
     Status,
     /// Show what a picture told
     Show {
-        /// The picture: the first digits of its id, or a file that was saved
+        /// The picture: the first digits, 8 or more, of its id, or a file that was saved
         picture: String,
-        /// Why, in words; goes to the log
+        /// Why, in words; goes to the log; needed unless it is a file
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
     /// Ask the holders of what is shared what they have behind it; each decides. Again: what has become of it
     FollowUp {
-        /// The picture: the first digits of its id
+        /// The picture: the first digits, 8 or more, of its id
         picture: String,
-        /// What is shared: the first digits of its pseudonym
+        /// What is shared: the first digits, 8 or more, of its pseudonym
         pseudonym: String,
         /// Why, in words; goes to all logs
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: String,
     },
-    /// Hold two pictures of the same agencies against each other: what is new per combination
+    /// Hold two pictures of the same agencies, form, roles and first month against each other: what is new per combination
     Compare {
-        /// The earlier: the first digits of its id, or a file
+        /// The earlier: the first digits, 8 or more, of its id, or a file
         before: String,
         /// The later
         after: String,
-        /// Why, in words; goes to the log
+        /// Why, in words; goes to the log; needed unless it is a file
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
     /// Write a picture as charts and for other programs
     Export {
-        /// The picture: the first digits of its id, or a file
+        /// The picture: the first digits, 8 or more, of its id, or a file
         picture: String,
         /// Where to: a directory, made if missing
         #[arg(long, value_name = "DIRECTORY")]
@@ -71,13 +71,13 @@ pub(crate) enum Command {
         /// What to write; may be repeated [default: all that the picture has something for]
         #[arg(long = "format", value_enum)]
         formats: Vec<save::Format>,
-        /// Why, in words; goes to the log
+        /// Why, in words; goes to the log; needed unless it is a file
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
-    /// Unique subjects in a role, year to date, and where twelve months will end: what the Security Agenda is steered by
+    /// Unique subjects in a role, year to date, and where twelve months will end: what the Security Agenda is steered by. From a picture of statistics
     Figures {
-        /// The picture: the first digits of its id, or a file
+        /// The picture: the first digits, 8 or more, of its id, or a file
         picture: String,
         /// Kind of identifiers that stand for subjects
         #[arg(long, default_value = "person")]
@@ -92,9 +92,9 @@ pub(crate) enum Command {
         #[arg(long)]
         through: Option<Month>,
         /// What the year is to come to
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         target: Option<u64>,
-        /// Why, in words; goes to the log
+        /// Why, in words; goes to the log; needed unless it is a file
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
@@ -236,12 +236,13 @@ async fn status(connection: Connection, output: &mut Output) -> Result<(), Failu
                 "no picture is under way, and none is kept: `overlap picture run` leads one"
             );
         }
-        let mut shown = table(["id", "state", "led by", "form", "case", "made", "until"]);
+        let mut shown = table(["id", "state", "side", "led by", "form", "case", "made", "until"]);
         for one in &pictures {
             let day = |time: &str| time.get(..16).unwrap_or(time).replace('T', " ");
             shown.add_row([
                 one.id.clone(),
                 one.state.clone(),
+                one.side.to_owned(),
                 one.led_by.clone(),
                 one.form.clone(),
                 one.case_reference.clone(),

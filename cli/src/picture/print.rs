@@ -62,7 +62,7 @@ fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io:
         "{}: {} unique, {} known to two or more agencies",
         kind.kind,
         grouped(unique),
-        grouped(kind.shared())
+        several(picture, kind)
     )?;
     let mut shown = table(["known to exactly", "agencies", "subjects"]);
     for one in kind.combinations.iter().take(ROWS) {
@@ -92,6 +92,12 @@ fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io:
         true => Ok(()),
         false => writeln!(out, "{roles}"),
     }
+}
+
+/// How many two or more agencies know.
+fn several(picture: &Picture, kind: &KindPicture) -> String {
+    let (several, is_all) = kind.known_to_several(picture.agencies.len());
+    format!("{}{}", if is_all { "" } else { "at least " }, grouped(several))
 }
 
 fn print_shared(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
@@ -124,7 +130,7 @@ pub(super) fn tables(picture: &Picture, kind: &KindPicture) -> String {
         "{}: {} unique subjects, {} known to two or more agencies\n",
         kind.kind,
         kind.unique.map_or("not told".to_owned(), grouped),
-        grouped(kind.shared())
+        several(picture, kind)
     );
     if kind.is_partial() {
         text.push_str(&format!(
@@ -169,7 +175,7 @@ pub(super) fn figures(out: &mut dyn Write, told: &Figures) -> io::Result<()> {
     let least = if told.at_least { "at least " } else { "" };
     writeln!(
         out,
-        "{} known as {}: {least}{} from {} through {} ({} months)",
+        "{} known as {}: {least}{} from {} through {} (months: {})",
         told.kind,
         told.role,
         grouped(told.to_date),
@@ -180,7 +186,18 @@ pub(super) fn figures(out: &mut dyn Write, told: &Figures) -> io::Result<()> {
     writeln!(out, "projection for twelve months: {least}{:.0}", told.projection)?;
     if let Some(target) = told.target {
         let share = told.projection / (target.max(1) as f64) * 100.0;
-        writeln!(out, "target: {} (projection is {share:.0} % of it)", grouped(target))?;
+        writeln!(
+            out,
+            "target: {} (projection is {least}{share:.0} % of it)",
+            grouped(target)
+        )?;
+    }
+    if told.undated > 0 {
+        writeln!(
+            out,
+            "not counted: {} of which no agency knows a month",
+            grouped(told.undated)
+        )?;
     }
     let mut shown = table(["month", "first observed"]);
     for (month, count) in &told.by_month {

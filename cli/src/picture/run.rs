@@ -20,13 +20,13 @@ use crate::{
 /// Each agency has its items blinded by every other one, so that they come out under pseudonyms that nobody alone could make, and hands
 /// your node the sorted list. Your node sees which pseudonyms are the same, and nothing else. Every agency logs its part. Statistics tells
 /// counts per combination of agencies, with small ones withheld; operational also which pseudonyms are shared, to be followed up with
-/// their holders. A picture needs an order.
+/// their holders. A picture needs an order. It goes on when you interrupt this command: `overlap picture status` shows it.
 #[derive(clap::Args, Clone)]
 #[command(
     after_help = "Example:\n  overlap picture run --with politie,kmar,iszw --form statistics --kind phone \\\n    --purpose thb-investigation --case EMM-2026-7 --order OM-2026-12 --reason \"the integral picture of the third quarter\" --out picture"
 )]
 pub(crate) struct Args {
-    /// Names of the peers that are asked to take part
+    /// Names of the peers that are asked to take part: separated by commas, or repeated
     #[arg(long = "with", value_name = "PEER", value_delimiter = ',', required = true)]
     pub(crate) peers: Vec<String>,
     /// Your dataset [default: you only lead]
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Agreement to ask under, by id or hash [default: the one that covers it]
     #[arg(long)]
     pub(crate) agreement: Option<String>,
-    /// Id of the order; `overlap order list` shows them
+    /// Id of the order, which every picture needs; `overlap order list` shows them
     #[arg(long)]
     pub(crate) order: Option<String>,
     /// Go on without those that fail, as long as so many take part [default: all have to]

@@ -55,11 +55,13 @@ pub(crate) fn save(picture: &Picture, directory: &Path, formats: &[Format]) -> R
         let content = match format {
             Format::Svg => {
                 for kind in picture.kinds.iter().filter(|kind| kind.unique.is_some()) {
-                    let charts = [
+                    let mut charts = vec![
                         ("upset", report::upset(picture, kind)),
                         ("matrix", report::agency_matrix(picture, kind)),
-                        ("timeline", report::timeline(picture, kind)),
                     ];
+                    if kind.roles.iter().any(|role| !role.months.is_empty()) {
+                        charts.push(("timeline", report::timeline(picture, kind)));
+                    }
                     for (chart, drawn) in charts {
                         write(format!("{}-{chart}.svg", kind.kind), drawn.as_bytes())?;
                     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use overlap_proto::peer::Mode;
 use overlap_psi::joint::Pseudonym;
-use overlap_report::{Agency, Dropped, Form, Month, Picture, Shared, Subject};
+use overlap_report::{Agency, Dropped, Form, KindPicture, Month, Picture, Shared, Subject};
 use overlap_store::KeptPicture;
 
 use crate::{
@@ -77,10 +77,22 @@ impl About {
                     why: why.clone(),
                 })
                 .collect(),
-            kinds: made.tally.told(&self.kinds, &names, least),
+            kinds: self.kinds(made, &names),
             shared: made.shared.iter().map(|one| self.shared(one, &names)).collect(),
             ..self.picture.clone()
         }
+    }
+
+    fn kinds(&self, made: &Made, names: &[String]) -> Vec<KindPicture> {
+        let mut kinds = made.tally.told(&self.kinds, names, self.picture.min_count);
+        if self.picture.form == Form::Operational {
+            // participants say nothing of months then
+            kinds
+                .iter_mut()
+                .flat_map(|kind| &mut kind.roles)
+                .for_each(|role| role.months.clear());
+        }
+        kinds
     }
 
     fn shared(&self, (pseudonym, subject): &(Pseudonym, Subject), names: &[String]) -> Shared {

@@ -112,6 +112,9 @@ fn ask(
         None => grant.roles.iter().copied().collect(),
     };
     entry.roles = words(&roles);
+    if let Some(approval) = &approval {
+        approvals::check_scope(approval, &held.hash(), entry)?;
+    }
     check_dataset(&dataset, &config.profile, now)?;
     let selection = selection(config, &kinds, request.mode);
     let set_size = dataset.items(&selection);

@@ -260,7 +260,7 @@ fn hold(
         None => {
             let gone = || NodeError::refused(Reason::NotFound, "no follow-up has this id, or none any more");
             let identifier = match (&wish.identifier, wish.pseudonym) {
-                (Some(identifier), None) => identifier.clone(),
+                (Some(identifier), None) if found.participants.is_empty() => identifier.clone(),
                 // of a picture the asker knows no more than that it is shared
                 (None, Some(pseudonym)) => behind(node, &dataset, &found, (&pseudonym, wish.kind))?,
                 _ => return Err(gone()),

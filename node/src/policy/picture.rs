@@ -6,6 +6,9 @@ use overlap_proto::picture;
 
 use super::*;
 
+/// Longest that a picture is kept, in days, with room for clocks that differ.
+const MOST_DAYS: i64 = 367;
+
 /// What was permitted of a picture that this node leads.
 pub(crate) struct LeadTerms {
     pub(crate) agreement: Arc<Held>,
@@ -138,6 +141,13 @@ fn lead(
     if participants.len() < 2 {
         let message = "a picture needs two that take part: name another peer, or an own dataset";
         return Err(refused(Reason::InvalidRequest, message.to_owned()));
+    }
+    if let Some(least) = request.min_participants.filter(|least| *least > participants.len()) {
+        let message = format!(
+            "{} are asked to take part, fewer than the {least} that have to",
+            participants.len()
+        );
+        return Err(refused(Reason::InvalidRequest, message));
     }
     let (held, invited) = covering(node, request, &peers, now)?;
     cite(entry, &held, &config.id);
@@ -350,18 +360,29 @@ pub(crate) fn authorise_take(
     };
     entry.participants = open.participants.clone();
     let permit = decision?;
-    match check_participants(node, permit.terms().agreement.agreement(), open) {
+    match check_participants(node, permit.terms().agreement.agreement(), open, now) {
         Ok(()) => Ok(permit),
         Err(error) => Err(permit.deny(error)),
     }
 }
 
 /// Whether this node may compare with all of these: parties to the same agreement, whom it knows.
-fn check_participants(node: &Node, agreement: &Agreement, open: &picture::Open) -> Result<(), NodeError> {
+fn check_participants(
+    node: &Node,
+    agreement: &Agreement,
+    open: &picture::Open,
+    now: Timestamp,
+) -> Result<(), NodeError> {
     let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
     let own = &node.config.id;
     if !open.participants.contains(own) {
         return denied(format!("{} is not among those that take part", node.config.name));
+    }
+    let longest = jiff::SignedDuration::from_hours(24 * MOST_DAYS);
+    if open.expires.duration_since(now) > longest {
+        return denied(format!(
+            "what a picture is made of is kept for {MOST_DAYS} days at most"
+        ));
     }
     for id in &open.participants {
         if agreement.party(id).is_none() {

@@ -234,9 +234,11 @@ pub(crate) fn own_records(
                         peer: *peer,
                     })
                     .collect();
+                // as the match had it: the asker's records, and this side's items
+                let keys = selection.keys().count().max(1) as u64;
                 let sizes = Sizes {
-                    own: asked,
-                    peer: dataset.info().records,
+                    own: (asked / keys).max(1),
+                    peer: dataset.items(selection),
                 };
                 let profile = selection.profile();
                 profile.score(identifier, &agreed, sizes) >= profile.threshold()
@@ -274,11 +276,17 @@ pub(crate) fn told(
     selection: &Selection,
     standing: Standing,
 ) -> Result<Vec<Disclosed>, NodeError> {
-    let meant = row.records.iter().filter(|record| {
-        standing == Standing::Disclosed
-            || !row.partly && record.visibility == Some(Visibility::A) && grant.visibility.contains(&Visibility::A)
-    });
-    let meant: BTreeSet<&str> = meant.map(|record| record.reference.as_str()).collect();
+    // what nobody has decided on was told for its class: it has to have that class still
+    let by_nobody = row.decision.as_ref().is_some_and(|decision| decision.by.is_none());
+    let is_decided = standing == Standing::Disclosed && !by_nobody;
+    let is_open = |class: Visibility| !row.partly && class == Visibility::A && grant.visibility.contains(&class);
+    let meant = row
+        .records
+        .iter()
+        .filter(|record| is_decided || record.visibility.is_some_and(is_open));
+    // records may have a reference in common: each is told as the one that was decided on
+    let meant = meant.map(|record| (record.reference.as_str(), record.visibility));
+    let meant: BTreeSet<(&str, Option<Visibility>)> = meant.collect();
     let (Some(canonical), false) = (&row.canonical, meant.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -286,7 +294,8 @@ pub(crate) fn told(
     let mut bytes = 0;
     for holding in dataset.holding(selection, &identifier(row.kind, canonical)?)? {
         let record = dataset.record(holding.record)?;
-        if !meant.contains(record.reference.as_str()) {
+        let is_meant = meant.contains(&(record.reference.as_str(), Some(record.visibility)));
+        if !is_meant || !is_decided && !is_open(record.visibility) {
             continue;
         }
         let one = disclosed(&record, grant);

@@ -104,14 +104,19 @@ fn notes(picture: &Picture, found: &KindPicture, several: usize) -> Vec<String> 
     const LONGEST: f64 = 640.0;
     let mut notes = Vec::new();
     match found.unique {
-        Some(unique) => notes.push(format!(
-            "{} unique subjects; {} are known to two or more agencies.",
-            grouped(unique),
-            grouped(found.shared())
-        )),
+        Some(unique) => {
+            let (several, is_all) = found.known_to_several(picture.agencies.len());
+            notes.push(format!(
+                "{} unique subjects; {}{} are known to two or more agencies.",
+                grouped(unique),
+                if is_all { "" } else { "at least " },
+                grouped(several)
+            ));
+        }
         None => notes.push(format!("Nothing is told: there are fewer than {}.", picture.min_count)),
     }
     if found.is_partial() && found.unique.is_some() {
+        notes.push("What each agency has is at least what is shown.".to_owned());
         notes.push("Combinations that are not shown have none, or are withheld:".to_owned());
         notes.push(format!(
             "counts below {}, and those that they could be worked out from.",

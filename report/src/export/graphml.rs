@@ -27,6 +27,7 @@ pub fn graphml(picture: &Picture) -> Result<Vec<u8>, ExportError> {
                 ("roles", "node", "string"),
                 ("kind", "edge", "string"),
                 ("count", "edge", "long"),
+                ("at_least", "edge", "boolean"),
             ];
             for (id, of, kind) in keys {
                 writer
@@ -56,7 +57,12 @@ fn graph(writer: &mut Writer<Vec<u8>>, picture: &Picture) -> io::Result<()> {
             for (to, other) in names.iter().enumerate().skip(at + 1) {
                 let both = kind.of_both(one, other);
                 if both > 0 {
-                    let data = [("kind", kind.kind.as_str()), ("count", &both.to_string())];
+                    let at_least = kind.is_partial().to_string();
+                    let data = [
+                        ("kind", kind.kind.as_str()),
+                        ("count", &both.to_string()),
+                        ("at_least", &at_least),
+                    ];
                     edge(writer, &agency(at), &agency(to), &data)?;
                 }
             }

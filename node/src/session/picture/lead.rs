@@ -40,6 +40,8 @@ const MOST_ROUNDS: u32 = 64;
 pub(crate) struct Lead<F> {
     /// Told how far it is; must not block.
     pub(crate) progress: F,
+    /// Id of this agency.
+    pub(crate) own: String,
 }
 
 /// How far a picture is.
@@ -329,13 +331,19 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                 }
                 Ok(Response::Failed { participant, why }) => {
                     let named = links.iter().position(|one| one.id == participant && one.id != link.id);
+                    // of this node it knows better: who cannot reach it is left out
+                    let named = named.filter(|at| links.get(*at).is_some_and(|one| one.id != self.own));
                     match named.and_then(|at| Some((at, links.get(at)?))) {
                         Some((at, accused)) => {
                             let why = format!("{} says of it: {why}", link.name);
                             let peer = accused.name.clone();
                             (at, NodeError::PeerFailed { peer, why })
                         }
-                        None => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                        None => {
+                            let peer = link.name.clone();
+                            let why = format!("it cannot do its part: {why}");
+                            (place, NodeError::PeerFailed { peer, why })
+                        }
                     }
                 }
                 Ok(Response::Ready { .. } | Response::Complete) => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),

@@ -22,7 +22,7 @@ use overlap_psi::{
     joint::{Entry, Mark, Share},
 };
 use overlap_records::{Kind, Visibility};
-use overlap_store::{Classes, Dataset, KeptPicture, Link, Member, Months, Selection, Sorted, StoreError};
+use overlap_store::{Classes, Dataset, KeptPicture, Link, Member, Months, SealedSorter, Selection, Sorted, StoreError};
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::Status;
@@ -40,7 +40,7 @@ use crate::{
     node::{Node, now},
     policy::{self, LeadTerms},
     pool::blocking,
-    session::{send, send_blocking},
+    session::{send, send_blocking, spill_directory},
     spine::{Finding, Opened, Session},
 };
 
@@ -66,6 +66,8 @@ pub(crate) struct Part {
     participants: Vec<String>,
     /// Most items that another may take part with, for all that this node is asked.
     max_size: u64,
+    /// How many the coordinator announced when it asked: what its query was judged, counted and logged by.
+    announced: u64,
     months: Months,
     pub(super) size: u64,
 }
@@ -149,6 +151,7 @@ impl Part {
             expires: open.expires,
             participants: open.participants.clone(),
             max_size,
+            announced: open.query.set_size,
             months,
         };
         if part.since == 0 {
@@ -218,6 +221,8 @@ impl Part {
                 if one.size != self.size || one.key.0 != share.public().encode() {
                     return wrong("this node's size or key in it are not its own");
                 }
+            } else if one.id == self.coordinator && one.size > self.announced {
+                return wrong("the coordinator takes part with more items than it announced");
             } else if one.size > self.max_size {
                 let message = format!(
                     "{} takes part with {} items, more than the {} that the agreement allows",
@@ -251,6 +256,8 @@ impl Part {
 enum Ended {
     /// The list was handed over.
     Listed(Box<Sorted<LINE>>),
+    /// And the coordinator has said that it is done.
+    Done(Box<Sorted<LINE>>),
     /// The next round begins.
     Again(u32),
 }
@@ -273,6 +280,7 @@ where
         let this = (number, &mut before);
         match round(node, &part, &taking, this, &mut requests, &replies, &handed).await? {
             Ended::Again(next) => number = next,
+            Ended::Done(list) => break *list,
             Ended::Listed(list) => match coming(&part, number, &mut requests).await? {
                 Coming::Again(next) => number = next,
                 Coming::Done => break *list,
@@ -336,6 +344,8 @@ where
         }
         next = coming(part, number, requests) => return match next? {
             Coming::Again(next) => Ok(Ended::Again(next)),
+            // who has nothing is not waited for
+            Coming::Done if part.size == 0 => nothing(node),
             Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
         },
         made = mesh::lines(node, part, &round, &done) => made,
@@ -384,6 +394,10 @@ where
         told = &mut telling => return told?.map(|list| Ended::Listed(Box::new(list))),
         next = coming(part, number, requests) => next,
     };
+    if matches!(next, Ok(Coming::Done)) {
+        // it has taken the last before this side has noticed
+        return telling.await?.map(|list| Ended::Done(Box::new(list)));
+    }
     // a coordinator that hangs up takes no more either, and the telling ends with it
     cut.store(true, Ordering::Relaxed);
     let told = telling.await?;
@@ -391,6 +405,13 @@ where
         Coming::Again(next) => told.map(|_| Ended::Again(next)),
         Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
     }
+}
+
+/// The list of who has nothing.
+fn nothing(node: &Node) -> Result<Ended, NodeError> {
+    let directory = spill_directory(node).map_err(StoreError::Spill)?;
+    let list = SealedSorter::new(&directory).finish()?;
+    Ok(Ended::Done(Box::new(list)))
 }
 
 fn entry(line: &[u8; LINE]) -> Entry {
