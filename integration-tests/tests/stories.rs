@@ -85,7 +85,7 @@ fn victims_are_counted_and_never_listed() {
 fn a_liaison_asks_on_behalf_of_another_country() {
     let mut world = World::new(&["politie", "kmar"]);
     world.agree(&Agreement {
-        grant: "on_behalf_of = [\"RO\"]",
+        grant: "on_behalf_of = [\"RO\"]\ndisclose = [\"reference\"]",
         ..Agreement::between("politie", "kmar")
     });
     world.configure();
@@ -105,6 +105,11 @@ fn a_liaison_asks_on_behalf_of_another_country() {
             "{agency}"
         );
     }
+    // and what is behind a hit is for that country too
+    let hits = world.json("politie", "analyst", &["hits", "list", "--reason", "a test"]);
+    let request = ["hits", "request", text_of(&hits[0]["id"]), "--reason", "a test"];
+    world.json("politie", "analyst", &request);
+    world.reconcile();
     refused(
         &world.ask("hits", &["--kind", "phone", "--on-behalf-of", "BG"]),
         "AGREEMENT_DENIED",

@@ -317,8 +317,17 @@ pub(crate) async fn decide(node: &Arc<Node>, user: &User, wish: DecideHit) -> Re
         Ok((Outcome::Done, finding, ()))
     })
     .await?;
+    let running = Arc::clone(node);
+    // what is told from now on
+    let shown = blocking(move || {
+        let told = match row.standing(now()) {
+            Standing::Disclosed => would_tell(&running, &row)?,
+            _ => Vec::new(),
+        };
+        Ok::<_, NodeError>(shown(&row, Some(&told)))
+    });
     Ok(pb::DecideHitResponse {
-        follow_up: Some(shown(&row, None)),
+        follow_up: Some(shown.await??),
     })
 }
 

@@ -222,6 +222,8 @@ fn hold(
         return Err(no_match());
     }
     let order = take_over(node, entry, &found, now)?;
+    // it is for the country that the match was asked for
+    entry.country = entry.on_behalf_of.clone().or(entry.country.take());
     let name = found.dataset.clone().ok_or_else(no_match)?;
     let grants: Vec<&Grant> = agreement
         .grants_between(&caller.id, &config.id)

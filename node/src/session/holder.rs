@@ -114,7 +114,11 @@ where
             let told = blocking(move || told_by_asker(&about, &dataset, &selection, &shared.hits, asked));
             let (found, unknown) = told.await??;
             let identifiers: BTreeSet<_> = found.iter().map(|one| (one.kind, &one.canonical)).collect();
-            finding.hits = Some(count.unwrap_or(identifiers.len() as u64));
+            // a count that is not told is none
+            finding.hits = match open.mode {
+                Mode::Count => count,
+                Mode::Hits => Some(identifiers.len() as u64),
+            };
             if unknown > 0 {
                 finding.remark = Some(format!(
                     "{unknown} identifiers that the asker says it found are not held here"
