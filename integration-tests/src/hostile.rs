@@ -10,8 +10,9 @@ use overlap_proto::{
         peer_service_client::PeerServiceClient,
         peer_service_server::{PeerService, PeerServiceServer},
     },
-    peer::Open,
+    peer::{self, Open},
 };
+use overlap_psi::{Encoded, Key};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
@@ -107,6 +108,30 @@ impl HostileAsker {
             .exchange_receipts(pb::ExchangeReceiptsRequest::from(receipts))
             .await;
         answer.map(tonic::Response::into_inner)
+    }
+
+    /// Asks as the protocol wants it, about elements that are given: evaluates the points of a mirrored pass, and blinds under a key.
+    pub async fn ask_truly(&mut self, open: Open, key: &Key, elements: &[Encoded]) -> Vec<match_response::Message> {
+        let (requests, stream) = mpsc::channel(8);
+        requests.send(open.into()).await.unwrap();
+        let answering = self.client.r#match(ReceiverStream::new(stream)).await;
+        let mut incoming = answering.unwrap().into_inner();
+        let (mut requests, mut answers, mut points) = (Some(requests), Vec::new(), 0);
+        while let Some(answer) = incoming.message().await.unwrap() {
+            let message = answer.message.unwrap();
+            if let match_response::Message::Mirror(mirror) = &message {
+                let mirror: Vec<Encoded> = mirror.elements.chunks(32).map(|one| one.try_into().unwrap()).collect();
+                points += mirror.len();
+                assert_eq!(points, 64, "all of them in one message");
+                let requests = requests.take().unwrap();
+                let evaluated = key.multiply_all(&mirror).unwrap();
+                requests.send(peer::mirrored(&evaluated)).await.unwrap();
+                let blinded = key.multiply_all(elements).unwrap();
+                requests.send(peer::blinded(&blinded)).await.unwrap();
+            }
+            answers.push(message);
+        }
+        answers
     }
 
     /// Sends messages as they are, hangs up the own direction unless `keep` holds it, and gives the answers up to the end or the error.

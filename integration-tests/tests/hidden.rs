@@ -4,11 +4,8 @@
 
 use std::fs;
 
-use overlap_integration_tests::{Agreement, HostileAsker, Play, Ran, World, text_of, wait_for};
-use overlap_proto::{
-    pb::peer::{self as pb, match_response::Message},
-    peer,
-};
+use overlap_integration_tests::{Agreement, HostileAsker, Ran, World, text_of, wait_for};
+use overlap_proto::{pb::peer::match_response::Message, peer};
 use overlap_psi::{Encoded, Item, Key};
 
 const ASKED: &str = "ref;phone\nx;06-10000001\ny;06-10000002\nz;06-10000003\n";
@@ -118,7 +115,7 @@ fn without_a_mirrored_pass_such_records_take_no_part() {
 }
 
 /// Everything that an asker sees of a query, with its sizes.
-async fn view(world: &World, mode: peer::Mode, points: &[Encoded]) -> Vec<(&'static str, usize)> {
+async fn view(world: &World, mode: peer::Mode, key: &Key, elements: &[Encoded]) -> Vec<(&'static str, usize)> {
     let agreements = world.json("kmar", "operator", &["agreement", "list"]);
     let open = peer::Open {
         transaction: uuid::Uuid::now_v7(),
@@ -135,21 +132,14 @@ async fn view(world: &World, mode: peer::Mode, points: &[Encoded]) -> Vec<(&'sta
         reason: "a test".into(),
         person: "spiffe://politie.example/user/analyst".into(),
         role: "analyst".into(),
-        set_size: points.len() as u64,
+        set_size: elements.len() as u64,
         input_commitment: overlap_audit::Digest([1; 32]),
         roles: overlap_records::Role::ALL.to_vec(),
         order: None,
         on_behalf_of: None,
     };
     let mut asker = HostileAsker::connect(world, "politie", "kmar").await;
-    let mirrored: Vec<Encoded> = points.iter().cycle().take(64).copied().collect();
-    let plays = vec![
-        Play::Send(pb::MatchRequest::from(open)),
-        Play::Send(peer::mirrored(&mirrored)),
-        Play::Send(peer::blinded(points)),
-    ];
-    let (answers, status) = asker.play(plays, None).await;
-    assert!(status.is_none(), "{status:?}");
+    let answers = asker.ask_truly(open, key, elements).await;
     let seen = answers.into_iter().map(|answer| match answer {
         Message::Accepted(accepted) => ("accepted", accepted.set_size as usize),
         Message::Mirror(points) => ("mirror", points.elements.len()),
@@ -166,21 +156,26 @@ async fn view(world: &World, mode: peer::Mode, points: &[Encoded]) -> Vec<(&'sta
 async fn the_whole_view_of_the_asker_is_the_same_with_and_without() {
     let world = world("mirror = 64");
     let key = Key::random(&mut rand::rng());
-    let plain: Vec<Encoded> = (0..3u8)
-        .map(|n| Item::derive("p", "k", &[n]).to_element().encode())
+    // the first is the informant's
+    let elements: Vec<Encoded> = (1..4u8)
+        .map(|n| Item::derive("eu-thb/1", "phone", format!("+3161000000{n}").as_bytes()))
+        .map(|item| item.to_element().encode())
         .collect();
-    let points = key.multiply_all(&plain).unwrap();
     for mode in [peer::Mode::Hits, peer::Mode::Count] {
         import(&world, WITH);
-        let with = view(&world, mode, &points).await;
+        let with = view(&world, mode, &key, &elements).await;
+        // what is compared has the hit in it: the holder has noticed
+        tokio::task::block_in_place(|| {
+            wait_for("it is closed", || world.newest_match("kmar")["closing"]["hits"] == 1);
+        });
         import(&world, WITHOUT);
-        let without = view(&world, mode, &points).await;
+        let without = view(&world, mode, &key, &elements).await;
         assert_eq!(with, without, "{mode}");
         assert_eq!(with[1], ("mirror", 64 * 32), "{mode}");
         // and a dataset with more of them than the pass has room for
         let many: String = (0..100).map(|n| format!("i{n};06-2{n:07};d\n")).collect();
         import(&world, &format!("{WITHOUT}{many}"));
-        assert_eq!(view(&world, mode, &points).await, without, "{mode}");
+        assert_eq!(view(&world, mode, &key, &elements).await, without, "{mode}");
     }
     // what is common among persons is counted without the hidden ones, and the own people see what is withheld
     let shown = Ran::json(&world.run("kmar", "operator", &["--json", "dataset", "show", "cases"]));

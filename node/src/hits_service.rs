@@ -351,7 +351,7 @@ fn check_decision(node: &Node, user: &User, row: &FollowUp, discloses: bool, att
         }
     }
     if discloses {
-        let grant = policy::grant_of(node, row, now())?;
+        let (grant, _) = policy::grant_of(node, row, now())?;
         if attaches && !tells(&grant, Field::Attachment) {
             let message = "the agreement does not name attachment among what is disclosed";
             return Err(NodeError::refused(Reason::AgreementDenied, message));
@@ -396,13 +396,12 @@ fn hit_entry(node: &Node, user: &User, operation: Operation, row: Option<&Follow
 
 /// What a peer is told, or would be if it were disclosed.
 fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<Disclosed>, NodeError> {
-    let Ok(grant) = policy::grant_of(node, row, now()) else {
+    let Ok((grant, selection)) = policy::grant_of(node, row, now()) else {
         return Ok(Vec::new());
     };
     let Some(dataset) = node.store.dataset(&row.dataset) else {
         return Ok(Vec::new());
     };
-    let selection = policy::selection(&node.config, &[row.kind], overlap_proto::peer::Mode::Hits);
     told(row, &grant, &dataset, &selection, Standing::Disclosed)
 }
 

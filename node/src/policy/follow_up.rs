@@ -1,12 +1,12 @@
 //! Following a hit up: whether an own user may ask what is behind it, and whether a peer may.
 
+use jiff::SignedDuration;
 use overlap_agreement::Field;
 use overlap_audit::{Outcome, Standing};
 use overlap_proto::follow_up;
-use overlap_records::Identifier;
 use overlap_store::FollowUp;
 
-use super::*;
+use super::{picture::behind, *};
 use crate::identity::sha256;
 
 /// The word for it where matches have a mode.
@@ -221,6 +221,11 @@ fn hold(
     if !same {
         return Err(no_match());
     }
+    let kept = SignedDuration::try_from(config.limits.keep_hits).unwrap_or(SignedDuration::MAX);
+    if now.duration_since(found.started) > kept {
+        let message = "the query that found it is too long ago: what was found is kept no more (keep_hits)";
+        return Err(NodeError::refused(Reason::NotFound, message));
+    }
     let order = take_over(node, entry, &found, now)?;
     // it is for the country that the match was asked for
     entry.country = entry.on_behalf_of.clone().or(entry.country.take());
@@ -300,11 +305,7 @@ fn hold(
         Standing::Disclosed => row.decision.as_ref().and_then(|decision| decision.by.clone()),
         _ => None,
     };
-    let roles = roles_of(&found);
-    let mut visibility = grant.visibility.clone();
-    visibility.remove(&Visibility::D);
-    let selection = Selection::of(&config.profile, &[wish.kind], false);
-    let selection = selection.of_classes(Classes::of(&roles.into_iter().collect(), &visibility));
+    let selection = behind_hits(node, &grant, &found, wish.kind);
     Ok(FollowUpTerms {
         peer_key: party.key,
         asked: asked(node, &found)?,
@@ -320,31 +321,8 @@ fn hold(
     })
 }
 
-/// The identifier that is called so in a picture.
-fn behind(
-    node: &Node,
-    dataset: &Dataset,
-    found: &Entry,
-    (pseudonym, kind): (&[u8; 16], Kind),
-) -> Result<Identifier, NodeError> {
-    let unknown = || {
-        let message = "nothing is called so in this picture here, or it is gone by now";
-        NodeError::refused(Reason::NotFound, message)
-    };
-    let pictures = node.store.pictures();
-    let link = pictures.link(found.transaction, pseudonym)?.ok_or_else(unknown)?;
-    let kinds: Vec<Kind> = found.kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
-    let selection = Selection::of(&node.config.profile, &kinds, true);
-    let place = dataset.linked(&selection, &link)?.ok_or_else(unknown)?;
-    let identifier = dataset.hit(&selection, &place)?.identifier;
-    match identifier.kind() == kind {
-        true => Ok(identifier),
-        false => Err(unknown()),
-    }
-}
-
 /// The grant that a peer's follow-up is answered under. Reads the log: call it where that may block.
-pub(crate) fn grant_of(node: &Node, row: &FollowUp, now: Timestamp) -> Result<Grant, NodeError> {
+pub(crate) fn grant_of(node: &Node, row: &FollowUp, now: Timestamp) -> Result<(Grant, Selection), NodeError> {
     let held = edition(node, &row.agreement, now)?;
     let found = the_match(node, Side::Holder, row.about)?;
     let asker = found.asker.clone().unwrap_or_default();
@@ -353,13 +331,23 @@ pub(crate) fn grant_of(node: &Node, row: &FollowUp, now: Timestamp) -> Result<Gr
         .grants_between(&asker, &node.config.id)
         .filter(|grant| grant.dataset == row.dataset)
         .collect();
-    covering(&held, &grants, &found, row.kind)
+    let grant = covering(&held, &grants, &found, row.kind)?;
+    let selection = behind_hits(node, &grant, &found, row.kind);
+    Ok((grant, selection))
+}
+
+/// What of a dataset may stand behind a hit.
+fn behind_hits(node: &Node, grant: &Grant, found: &Entry, kind: Kind) -> Selection {
+    let mut visibility = grant.visibility.clone();
+    visibility.remove(&Visibility::D);
+    let classes = Classes::of(&roles_of(found).into_iter().collect(), &visibility);
+    Selection::of(&node.config.profile, &[kind], false).of_classes(classes)
 }
 
 /// When the time to decide is over.
 pub(crate) fn decide_by(grant: &Grant, now: Timestamp) -> Timestamp {
     let hours = i64::try_from(grant.decide_within_days).unwrap_or(1) * 24;
-    now.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap_or(now)
+    now.checked_add(SignedDuration::from_hours(hours)).unwrap_or(now)
 }
 
 /// Whether a record's field is told.

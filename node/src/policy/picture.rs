@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use overlap_proto::picture;
+use overlap_records::Identifier;
 
 use super::*;
 
@@ -393,4 +394,27 @@ fn check_participants(
         }
     }
     Ok(())
+}
+
+/// The identifier that is called so in a picture.
+pub(super) fn behind(
+    node: &Node,
+    dataset: &Dataset,
+    found: &Entry,
+    (pseudonym, kind): (&[u8; 16], Kind),
+) -> Result<Identifier, NodeError> {
+    let unknown = || {
+        let message = "nothing is called so in this picture here, or it is gone by now";
+        NodeError::refused(Reason::NotFound, message)
+    };
+    let pictures = node.store.pictures();
+    let link = pictures.link(found.transaction, pseudonym)?.ok_or_else(unknown)?;
+    let kinds: Vec<Kind> = found.kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
+    let selection = Selection::of(&node.config.profile, &kinds, true);
+    let place = dataset.linked(&selection, &link)?.ok_or_else(unknown)?;
+    let identifier = dataset.hit(&selection, &place)?.identifier;
+    match identifier.kind() == kind {
+        true => Ok(identifier),
+        false => Err(unknown()),
+    }
 }
