@@ -36,6 +36,12 @@ pub enum Vice {
     Unsorted,
     /// It says of pseudonyms what cannot be.
     BadMarks,
+    /// It says again and again that it is at work, and gets no further.
+    Busy,
+    /// It evaluates nothing, and says of itself that it gets on.
+    Hinders,
+    /// It says of another that it does not do its part, and is larger in the next round.
+    Grows,
 }
 
 /// A participant under the test's control, in the place of an agency's node. It announces three items.
@@ -78,15 +84,25 @@ impl PictureService for Vicious {
         let (share, vice) = (Arc::clone(&self.share), self.vice);
         tokio::spawn(async move {
             while let Ok(Some(message)) = requests.message().await {
+                let ready = |round, size| Says::Ready {
+                    round,
+                    size,
+                    key: *share.public(),
+                };
                 let says = match Told::try_from(message).unwrap() {
-                    Told::Open(_) => Says::Ready {
-                        round: 1,
-                        size: ITEMS,
-                        key: *share.public(),
-                    },
+                    Told::Open(_) => ready(1, if vice == Vice::Hinders { 1000 } else { ITEMS }),
+                    Told::Again(round) if vice == Vice::Grows => ready(round, ITEMS + 1),
                     Told::Roster(_) => match vice {
                         Vice::HangsUp => return,
                         Vice::Silent | Vice::OtherKey => continue,
+                        Vice::Busy | Vice::Hinders => {
+                            tokio::spawn(at_work(replies.clone(), vice));
+                            continue;
+                        }
+                        Vice::Grows => Says::Failed {
+                            participant: "spiffe://overlap.example/agency/iszw".to_owned(),
+                            why: "it says so".to_owned(),
+                        },
                         Vice::Short => Says::Entries(vec![entry(1, 0), entry(2, 0)]),
                         Vice::Unsorted => Says::Entries(vec![entry(2, 0), entry(1, 0), entry(3, 0)]),
                         Vice::BadMarks => Says::Entries(vec![entry(1, 0), entry(2, 200), entry(3, 0)]),
@@ -113,7 +129,11 @@ impl PictureService for Vicious {
             Vice::OtherKey => Share::random(&mut rand::rng()),
             _ => Share::clone(&self.share),
         };
+        let hinders = self.vice == Vice::Hinders;
         tokio::spawn(async move {
+            if hinders {
+                replies.closed().await;
+            }
             let mut evaluator = Evaluator::start(share, u64::MAX);
             while let Ok(Some(message)) = requests.message().await {
                 if let Asked::Blinded(blinded) = Asked::try_from(message).unwrap() {
@@ -124,6 +144,20 @@ impl PictureService for Vicious {
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+async fn at_work(replies: mpsc::Sender<Result<pb::TakeResponse, Status>>, vice: Vice) {
+    for step in 1.. {
+        let done = if vice == Vice::Hinders { step } else { 0 };
+        let working = Says::Working {
+            done,
+            waiting_for: None,
+        };
+        if replies.send(Ok(working.into())).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 }
 

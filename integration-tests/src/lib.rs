@@ -16,7 +16,7 @@ pub use agreement::Agreement;
 pub use gathering::{CASE, Gathering, ORDER, combinations, phones, plain};
 pub use hostile::{HostileAsker, HostileHolder, Play};
 pub use hostile_pictures::{HostileCoordinator, HostileParticipant, Vice};
-pub use process::{Ran, binary, free_address, wait_for};
+pub use process::{Ran, binary, fill_disk, free_address, wait_for};
 pub use proxy::Proxy;
 pub use world::{PURPOSE, World};
 

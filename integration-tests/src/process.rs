@@ -121,3 +121,12 @@ pub fn binary(name: &str) -> PathBuf {
     );
     path
 }
+
+/// Limits the size of files that a process may write: every further write fails, as on a full disk.
+pub fn fill_disk(pid: u32) {
+    let limited = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), "--fsize=1:unlimited"])
+        .status()
+        .unwrap();
+    assert!(limited.success());
+}

@@ -2,9 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use std::{process::Command, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use overlap_integration_tests::{Agreement, HostileHolder, Play, Proxy, World, wait_for};
+use overlap_integration_tests::{Agreement, HostileHolder, Play, Proxy, World, fill_disk, wait_for};
 use overlap_proto::peer::Response;
 use rustix::process::Signal;
 
@@ -134,15 +134,6 @@ fn an_import_killed_in_the_middle_leaves_the_version_before() {
     );
     assert_eq!(world.ask("hits", &[]).json()["count"], 50);
     assert_eq!(world.import("kmar", &export(70))["dataset"]["records"], 70);
-}
-
-/// Limits the size of files that a process may write: every further write fails, as on a full disk.
-fn fill_disk(pid: u32) {
-    let limited = Command::new("prlimit")
-        .args(["--pid", &pid.to_string(), "--fsize=1:unlimited"])
-        .status()
-        .unwrap();
-    assert!(limited.success());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use overlap_agreement::{Participant, Roster, Signed, SigningKey};
 use overlap_audit::Digest;
 use overlap_integration_tests::{
-    CASE, Gathering, HostileCoordinator, HostileParticipant, PURPOSE, Ran, Vice, text_of, wait_for,
+    CASE, Gathering, HostileCoordinator, HostileParticipant, PURPOSE, Proxy, Ran, Vice, fill_disk, text_of, wait_for,
 };
 use overlap_proto::{
     peer::{self, Mode},
@@ -46,7 +46,8 @@ fn unique(picture: &Value) -> (u64, usize) {
     (unique, picture["agencies"].as_array().unwrap().len())
 }
 
-async fn vice(vice: Vice, words: &str) {
+/// `brief` is what the report says of it.
+async fn vice(vice: Vice, words: &str, brief: &str) {
     let gathering = gathering(&["emm", "iszw", "kmar"]);
     HostileParticipant::start(&gathering.world, "politie", vice).await;
     tokio::task::block_in_place(|| {
@@ -63,49 +64,124 @@ async fn vice(vice: Vice, words: &str) {
         let picture = run(&gathering, &["--deadline", "3", "--min-participants", "2"]).json();
         assert_eq!(unique(&picture), (30, 2), "{vice:?}");
         assert_eq!(picture["dropped"][0]["name"], "politie");
-        assert!(
-            text_of(&picture["dropped"][0]["why"]).contains(words),
-            "{vice:?}: {picture}"
-        );
+        assert_eq!(picture["dropped"][0]["why"], brief, "{vice:?}: {picture}");
         let (outcome, detail) = gathering.world.newest_outcome("emm");
         assert!(
-            outcome == "hit" && detail.contains("politie was left out"),
+            outcome == "hit" && detail.contains("politie was left out") && detail.contains(words),
             "{outcome}: {detail}"
         );
         for name in ["iszw", "kmar"] {
-            assert_eq!(gathering.world.newest_outcome(name).0, "done", "{vice:?}: {name}");
+            let (outcome, detail) = gathering.world.newest_outcome(name);
+            assert_eq!(outcome, "done", "{vice:?}: {name}");
+            // each log tells for whom its node evaluated, and how much
+            assert!(
+                detail.starts_with("round 2 with roster ")
+                    && detail.ends_with("agency/iszw 20, spiffe://overlap.example/agency/kmar 20"),
+                "{name}: {detail}"
+            );
         }
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_evaluates_with_another_key_is_named_and_left_out() {
-    vice(Vice::OtherKey, "another key than the one announced").await;
+    vice(
+        Vice::OtherKey,
+        "another key than the one announced",
+        "could not do its part",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_nothing_is_named_and_left_out() {
-    vice(Vice::Silent, "said nothing for 3 s").await;
+    vice(Vice::Silent, "got no further for 3 s", "got no further in time").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_up_is_named_and_left_out() {
-    vice(Vice::HangsUp, "politie").await;
+    vice(Vice::HangsUp, "politie", "broke off").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_a_short_list_is_named_and_left_out() {
-    vice(Vice::Short, "out of turn").await;
+    vice(Vice::Short, "out of turn", "broke the protocol").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_an_unsorted_list_is_named_and_left_out() {
-    vice(Vice::Unsorted, "not sorted").await;
+    vice(Vice::Unsorted, "not sorted", "broke the protocol").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_what_cannot_be_is_named_and_left_out() {
-    vice(Vice::BadMarks, "what cannot be").await;
+    vice(Vice::BadMarks, "what cannot be", "broke the protocol").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_at_work_for_ever_is_named_and_left_out() {
+    vice(Vice::Busy, "got no further for 3 s", "got no further in time").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_up_the_others_is_named_by_them_and_left_out() {
+    vice(Vice::Hinders, "waits for an answer", "could not do its part").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_another_size_in_the_next_round_is_named_and_not_those_who_would_refuse_it() {
+    let gathering = gathering(&["emm", "iszw", "kmar"]);
+    HostileParticipant::start(&gathering.world, "politie", Vice::Grows).await;
+    tokio::task::block_in_place(|| {
+        let ran = run(&gathering, &["--min-participants", "2"]);
+        let message = text_of(&ran.failure()["message"]).to_owned();
+        assert!(message.starts_with("1 can take part"), "{message}");
+        assert!(
+            message.contains("politie") && message.contains("another size"),
+            "{message}"
+        );
+        assert_ne!(gathering.world.newest_outcome("kmar").0, "denied");
+    });
+}
+
+#[test]
+fn a_link_that_is_cut_leaves_its_participant_out_until_it_heals() {
+    let mut gathering = Gathering::new(&NAMES, "disclose = [\"reference\"]");
+    let proxy = Proxy::start(gathering.world.agency("politie").peer);
+    gathering.world.agency_mut("politie").called_at = Some(proxy.address);
+    gathering.world.configure();
+    gathering.start();
+    for (number, name) in (0..).zip(&NAMES[1..]) {
+        gathering.import(name, &phones(number * 1000..number * 1000 + 2000));
+    }
+    // in the handshake, and in the middle of what politie evaluates and tells
+    for bytes in [500, 20_000] {
+        proxy.cut_after(bytes);
+        let picture = run(&gathering, &["--min-participants", "2"]).json();
+        assert_eq!(unique(&picture), (3000, 2), "{bytes}");
+        assert_eq!(picture["dropped"][0]["name"], "politie", "{bytes}");
+    }
+    proxy.heal();
+    assert_eq!(unique(&run(&gathering, &[]).json()), (4000, 3));
+}
+
+#[test]
+fn a_full_disk_leaves_its_participant_out_and_tells_nothing_at_the_coordinator() {
+    let mut gathering = gathering(&NAMES);
+    fill_disk(gathering.world.agency("politie").pid());
+    let picture = run(&gathering, &["--min-participants", "2"]).json();
+    assert_eq!(unique(&picture), (30, 2));
+    assert_eq!(picture["dropped"][0]["name"], "politie");
+    gathering.world.agency_mut("politie").kill();
+    gathering.world.start("politie");
+    fill_disk(gathering.world.agency("emm").pid());
+    let ran = run(&gathering, &[]);
+    assert!(ran.code != 0 && ran.stdout.is_empty(), "{ran:?}");
+    let message = ran.failure()["message"].clone();
+    assert!(text_of(&message).contains("log cannot be written"), "{message}");
+    gathering.world.agency_mut("emm").kill();
+    gathering.world.start("emm");
+    assert_eq!(unique(&run(&gathering, &[]).json()), (40, 3));
 }
 
 #[test]

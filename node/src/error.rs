@@ -37,8 +37,8 @@ pub(crate) enum NodeError {
     /// The peer sent nothing for too long.
     #[error("{peer} sent nothing for {seconds} s (limit idle_stream)")]
     PeerIdle { peer: String, seconds: u64 },
-    /// A participant said nothing for longer than its coordinator waits.
-    #[error("{peer} said nothing for {seconds} s, which is as long as is waited")]
+    /// A participant got no further for longer than its coordinator waits.
+    #[error("{peer} got no further for {seconds} s, which is as long as is waited")]
     PeerSilent { peer: String, seconds: u64 },
     /// The session went on for too long.
     #[error("the session took longer than {seconds} s (limit session)")]
@@ -125,6 +125,24 @@ impl NodeError {
             Self::Log(_) => Reason::LogUnavailable,
             Self::Draining => Reason::Draining,
             Self::Store(_) | Self::Broken(_) => Reason::Internal,
+        }
+    }
+
+    /// What a participant did that was left out of a picture: for reports, which pass through more hands than a log.
+    pub(crate) fn brief(&self) -> &'static str {
+        match self {
+            Self::PeerRefused { .. } => "refused",
+            Self::Unreachable { .. } => "could not be reached",
+            Self::PeerHungUp { .. } => "broke off",
+            Self::PeerIdle { .. } | Self::PeerSilent { .. } | Self::Overtime { .. } => "got no further in time",
+            Self::PeerWire { .. } | Self::PeerProtocol { .. } => "broke the protocol",
+            Self::Request(_)
+            | Self::Refused { .. }
+            | Self::PeerFailed { .. }
+            | Self::Log(_)
+            | Self::Store(_)
+            | Self::Draining
+            | Self::Broken(_) => "could not do its part",
         }
     }
 

@@ -9,6 +9,7 @@ pub(crate) use service::OwnPictures;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -34,7 +35,10 @@ use crate::{
     pool::blocking,
     retention,
     rules::Action,
-    session::picture::{Lead, Step},
+    session::{
+        self,
+        picture::{Lead, Step},
+    },
     spine::{self, Finding, Opened},
     trace::TraceContext,
 };
@@ -47,7 +51,14 @@ const QUEUE: usize = 64;
 
 /// The pictures that this node leads now.
 #[derive(Default)]
-pub(crate) struct Running(Mutex<BTreeMap<Uuid, pb::PictureSummary>>);
+pub(crate) struct Running(Mutex<BTreeMap<Uuid, UnderWay>>);
+
+/// A picture under way.
+struct UnderWay {
+    summary: pb::PictureSummary,
+    /// When each participant began with the phase that it is in.
+    began: BTreeMap<String, (&'static str, Instant)>,
+}
 
 type Out = mpsc::Sender<Result<pb::RunPictureResponse, Status>>;
 
@@ -101,12 +112,8 @@ async fn lead(
         policy::authorise_lead(&node, &user, &wish, trace, now())
     })
     .await?;
-    let decision = match decision {
-        Ok(permit) => places(node, permit),
-        denied => denied.map(|permit| (permit, Vec::new())),
-    };
-    let (decision, _sessions) = match decision {
-        Ok((permit, sessions)) => (Ok(permit), sessions),
+    let (decision, _sessions) = match decision.and_then(|permit| places(node, permit)) {
+        Ok((permit, sessions)) => (commit(node, permit).await?, sessions),
         Err(denial) => (Err(denial), Vec::new()),
     };
     // what the report is made of is needed after the session has ended
@@ -118,18 +125,21 @@ async fn lead(
         // a user that reads slowly, or no more, misses steps of progress and holds up nothing
         move |opened: &Opened<LeadTerms>, step: Step<'_>| tell(&node, opened, &step, &out)
     };
-    let made = {
-        let own = node.config.id.clone();
-        spine::run(node, decision, Lead { progress, own }).await?
-    };
+    let mut made = spine::run(node, decision, Lead { progress }).await?;
     let about = about.ok_or(NodeError::Broken("a picture that nobody permitted was made"))?;
-    let picture = about.picture(&made);
+    let own = made.own.take();
+    // which small counts can be told may take a while to find out
+    let (about, picture) = blocking(move || {
+        let picture = about.picture(&made);
+        (about, picture)
+    })
+    .await?;
     let json = serde_json::to_string(&picture).map_err(|_| NodeError::Broken("a picture cannot be written"))?;
     let row = KeptPicture {
         told: Some(json.clone()),
         ..about.row
     };
-    let (store, own) = (Arc::clone(&node.store), made.own);
+    let store = Arc::clone(&node.store);
     blocking(move || {
         if let Some(own) = own {
             own.keep(&store)?;
@@ -138,6 +148,19 @@ async fn lead(
     })
     .await??;
     Ok(json)
+}
+
+/// Commits to the own set, if one takes part, before anything is said to anybody.
+async fn commit(
+    node: &Arc<Node>,
+    permit: Permit<LeadTerms>,
+) -> Result<Result<Permit<LeadTerms>, Box<Denial>>, NodeError> {
+    let running = Arc::clone(node);
+    blocking(move || match session::spill_directory(&running) {
+        Ok(spill) => permit.commit(&running, &spill),
+        Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
+    })
+    .await
 }
 
 /// One of the sessions that each peer may have under way.
@@ -167,13 +190,13 @@ impl Drop for Listed<'_> {
 }
 
 impl Running {
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Uuid, pb::PictureSummary>)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Uuid, UnderWay>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn all(&self) -> Vec<pb::PictureSummary> {
         let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        running.values().cloned().collect()
+        running.values().map(|one| one.summary.clone()).collect()
     }
 }
 
@@ -195,7 +218,9 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
                 expires: terms.open.expires.to_string(),
                 progress: Vec::new(),
             };
-            node.running.change(|running| drop(running.insert(id, summary)));
+            let began = BTreeMap::new();
+            node.running
+                .change(|running| drop(running.insert(id, UnderWay { summary, began })));
             Message::Admitted(pb::PictureAdmitted {
                 transaction: operator::id(id),
                 entry: operator::id(entry.id),
@@ -211,8 +236,9 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
             };
             let progress: Vec<_> = names.iter().map(opening).collect();
             node.running.change(|running| {
-                if let Some(summary) = running.get_mut(&id) {
-                    summary.progress = progress;
+                if let Some(under_way) = running.get_mut(&id) {
+                    under_way.summary.progress = progress;
+                    under_way.began.clear();
                 }
             });
             Message::Round(pb::PictureRound {
@@ -221,23 +247,30 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
             })
         }
         Step::Progress(name, phase, done, whole) => {
+            let items = (*done, *whole);
             let permille = (done * 1000).checked_div(*whole).unwrap_or(1000);
             // steps that are too fine would tell the size by how many there are
             let (permille, done, total) = match terms.min_count {
                 0 | 1 => (permille, *done, *whole),
                 _ => (permille / 100 * 100, 0, 0),
             };
-            let progress = pb::PictureProgress {
+            let mut progress = pb::PictureProgress {
                 participant: (*name).to_owned(),
                 phase: (*phase).to_owned(),
                 permille: u32::try_from(permille).unwrap_or(1000),
                 done,
                 total,
+                ..pb::PictureProgress::default()
             };
             node.running.change(|running| {
-                let summary = running.get_mut(&id);
-                let of = summary.and_then(|one| one.progress.iter_mut().find(|one| one.participant == *name));
-                if let Some(known) = of {
+                let Some(under_way) = running.get_mut(&id) else {
+                    return;
+                };
+                let rate = under_way.rate(name, phase, items.0);
+                progress.items_per_second = two_digits(rate);
+                progress.seconds_left = two_digits((items.1 - items.0.min(items.1)) as f64 / rate.max(1.0));
+                let known = under_way.summary.progress.iter_mut();
+                if let Some(known) = known.into_iter().find(|one| one.participant == *name) {
                     known.clone_from(&progress);
                 }
             });
@@ -249,6 +282,27 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
         }),
     };
     let _ = out.try_send(Ok(response(message)));
+}
+
+impl UnderWay {
+    /// Items per second of the phase that a participant is in.
+    fn rate(&mut self, name: &str, phase: &'static str, done: u64) -> f64 {
+        // the last message ends the phase that it is counted in
+        let phase = if phase == "done" { "sending" } else { phase };
+        let began = self.began.entry(name.to_owned());
+        let began = began.or_insert_with(|| (phase, Instant::now()));
+        if began.0 != phase {
+            *began = (phase, Instant::now());
+        }
+        // the first of a phase comes as it begins
+        done as f64 / began.1.elapsed().as_secs_f64().max(0.5)
+    }
+}
+
+/// Rounded to two significant digits.
+fn two_digits(value: f64) -> u64 {
+    let unit = 10f64.powf((value.max(1.0).log10().floor() - 1.0).max(0.0));
+    ((value / unit).round() * unit) as u64
 }
 
 /// Pictures under way, and those that are kept.

@@ -96,41 +96,47 @@ pub(crate) struct User {
 impl Permit {
     /// Looks at the exact set that an own query asks with, and commits to it, in the entry and in what the holder is told.
     pub(crate) fn commit(mut self, node: &Node, spill: &Path) -> Result<Self, Box<Denial>> {
-        let (id, terms, store) = (self.entry.id, &mut self.terms, &node.store);
-        let (dataset, selection) = (&terms.dataset, &terms.selection);
-        let kinds = &terms.opening.kinds;
-        let checked = match terms.may_enumerate {
-            true => Ok(()),
-            false => node.densities.check(&node.config, dataset, selection, kinds, spill),
-        };
-        if let Err(error) = checked {
-            return Err(self.deny(error));
-        }
-        let order = terms.opening.order.as_deref();
-        let salt = match order.and_then(|order| order.document().input_commitment) {
-            None => Ok(None),
-            Some(given) => salt_of(store, &given),
-        };
-        let committed = salt.and_then(|salt| {
-            let commitment = store
-                .log()
-                .commit_input(id, &terms.dataset, &terms.selection, salt, spill)?;
-            order.map_or(Ok(()), |order| orders::check_commitment(order, &commitment))?;
-            Ok(commitment)
-        });
-        match committed {
+        let (id, terms) = (self.entry.id, &mut self.terms);
+        let set = (&terms.dataset, &terms.selection);
+        match committed(node, id, set, &terms.opening, terms.may_enumerate, spill) {
             Ok(commitment) => {
                 terms.opening.input_commitment = commitment;
                 self.entry.input_commitment = Some(commitment);
                 Ok(self)
             }
-            Err(error) => {
-                // nothing was opened that it would be needed for; if this fails, the next start does it
-                let _ = store.log().drop_input(id);
-                Err(self.deny(error))
-            }
+            Err(error) => Err(self.deny(error)),
         }
     }
+}
+
+/// The commitment to an own set that is asked with, unless it looks like an enumeration, or the order was given for another.
+fn committed(
+    node: &Node,
+    entry: Uuid,
+    (dataset, selection): (&Dataset, &Selection),
+    opening: &peer::Open,
+    may_enumerate: bool,
+    spill: &Path,
+) -> Result<Digest, NodeError> {
+    if !may_enumerate {
+        node.densities
+            .check(&node.config, dataset, selection, &opening.kinds, spill)?;
+    }
+    let (store, order) = (&node.store, opening.order.as_deref());
+    let salt = match order.and_then(|order| order.document().input_commitment) {
+        None => None,
+        Some(given) => salt_of(store, &given)?,
+    };
+    let committed = store.log().commit_input(entry, dataset, selection, salt, spill);
+    let committed = committed.map_err(NodeError::from).and_then(|commitment| {
+        order.map_or(Ok(()), |order| orders::check_commitment(order, &commitment))?;
+        Ok(commitment)
+    });
+    if committed.is_err() {
+        // nothing was opened that it would be needed for; if this fails, the next start does it
+        let _ = store.log().drop_input(entry);
+    }
+    committed
 }
 
 impl<T> Permit<T> {

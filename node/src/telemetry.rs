@@ -26,6 +26,8 @@ pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
         "" => EnvFilter::try_new("info")?,
         filter => EnvFilter::try_new(filter)?,
     };
+    // it would print sums of counts that are withheld
+    let filter = filter.add_directive("microlp=off".parse()?);
     let registry = tracing_subscriber::registry().with(filter);
     match config.format {
         LogFormat::Text => registry

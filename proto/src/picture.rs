@@ -64,8 +64,13 @@ pub enum Response {
         /// Public key of its share.
         key: PublicKey,
     },
-    /// How many of its items were evaluated.
-    Working(u64),
+    /// It is at work.
+    Working {
+        /// How many of its items were evaluated.
+        done: u64,
+        /// Id of the participant whose answer it waits for.
+        waiting_for: Option<String>,
+    },
     /// Pseudonyms with what is said of each, ascending.
     Entries(Vec<Entry>),
     /// Another participant did not do its part.
@@ -157,7 +162,13 @@ impl TryFrom<pb::TakeResponse> for Response {
                 size: peer::set_size("ready.set_size", ready.set_size)?,
                 key: public_key("ready.key", &ready.key)?,
             },
-            take_response::Message::Working(working) => Self::Working(peer::set_size("working.done", working.done)?),
+            take_response::Message::Working(working) => Self::Working {
+                done: peer::set_size("working.done", working.done)?,
+                waiting_for: match working.waiting_for.as_str() {
+                    "" => None,
+                    _ => Some(check::name("working.waiting_for", working.waiting_for)?),
+                },
+            },
             take_response::Message::Entries(entries) => Self::Entries(self::entries(&entries.entries)?),
             take_response::Message::Failed(failed) => Self::Failed {
                 participant: check::name("failed.participant", failed.participant)?,
@@ -176,7 +187,10 @@ impl From<Response> for pb::TakeResponse {
                 set_size: size,
                 key: Bytes::copy_from_slice(&key.encode()),
             }),
-            Response::Working(done) => take_response::Message::Working(pb::PictureWorking { done }),
+            Response::Working { done, waiting_for } => take_response::Message::Working(pb::PictureWorking {
+                done,
+                waiting_for: waiting_for.unwrap_or_default(),
+            }),
             Response::Entries(entries) => {
                 let bytes = entries.iter().flat_map(|entry| [&entry.pseudonym[..], &entry.mark]);
                 let entries = bytes.flatten().copied().collect();

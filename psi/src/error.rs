@@ -47,6 +47,11 @@ pub enum PeerMisbehaved {
     /// What is said of a pseudonym cannot be.
     #[error("a list says of a pseudonym what cannot be")]
     BadMark,
+    /// Another size of its set than it said before, or a larger one than it may have.
+    #[error(
+        "its set has another size than it said before, or is larger than the agreement allows (limit max_set_size)"
+    )]
+    Size,
     /// A message that does not belong in this phase.
     #[error("a message came out of turn")]
     OutOfTurn,

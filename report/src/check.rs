@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::{picture::Picture, tally::Month};
+use crate::{
+    picture::{KindPicture, Picture, RoleCount},
+    tally::Month,
+};
 
 /// Largest count, far from where sums of them end.
 const MOST: u64 = 1 << 40;
@@ -50,10 +53,11 @@ impl Picture {
                 kind.combinations.iter().all(|one| are_known(&one.agencies)),
                 "a combination has an agency that took no part",
             )?;
-            let months = || kind.roles.iter().flat_map(|role| &role.months);
+            let roles = || kind.role_counts().map(|(_, role)| role);
+            let months = || roles().flat_map(|role| &role.months);
             let counts = kind.combinations.iter().map(|one| one.count);
             let counts = counts
-                .chain(kind.roles.iter().map(|one| one.count))
+                .chain(roles().map(|one| one.count))
                 .chain(months().map(|one| one.count));
             must(
                 counts.chain(kind.unique).all(|count| count <= MOST),
@@ -63,14 +67,15 @@ impl Picture {
                 months().all(|one| one.month.parse::<Month>().is_ok()),
                 "a month is none",
             )?;
-            let roles: u64 = kind.roles.iter().map(|one| one.count).sum();
+            let of_roles = |roles: &[RoleCount]| roles.iter().map(|one| one.count).sum::<u64>();
             let total = kind.unique.unwrap_or_default();
-            must(kind.told().max(roles) <= total, "parts are more than their total")?;
-            let fits = |sum: u64, count: u64| sum <= count;
-            let by_month = kind
-                .roles
-                .iter()
-                .all(|role| fits(role.months.iter().map(|one| one.count).sum(), role.count));
+            let by_role = kind.combinations.iter().all(|one| of_roles(&one.roles) <= one.count);
+            must(
+                kind.told().max(of_roles(&kind.roles)) <= total && by_role,
+                "parts are more than their total",
+            )?;
+            let of_months = |role: &RoleCount| role.months.iter().map(|one| one.count).sum::<u64>();
+            let by_month = roles().all(|role| of_months(role) <= role.count);
             must(by_month, "months are more than their total")?;
         }
         must(self.shared.len() <= LONGEST, "a list is too long")?;
@@ -78,7 +83,52 @@ impl Picture {
             self.shared.iter().all(|one| are_known(&one.agencies)),
             "something is shared by an agency that took no part",
         )?;
+        let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        must(
+            self.shared.iter().all(|one| is_hex(&one.pseudonym)),
+            "a pseudonym is not 32 hexadecimal digits",
+        )?;
+        must(
+            self.texts()
+                .all(|text| text.len() <= 4096 && text.chars().all(is_plain)),
+            "a text is too long, or has characters that steer a terminal",
+        )?;
         let since = self.since.as_deref().is_none_or(|month| month.parse::<Month>().is_ok());
         must(since && self.min_count >= 1, "its first month or least count cannot be")
     }
+
+    /// All texts that people read, but for those that were checked as names.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let about = [
+            &self.id,
+            &self.made,
+            &self.expires,
+            &self.agreement,
+            &self.purpose,
+            &self.case_reference,
+        ];
+        let dropped = self.dropped.iter().flat_map(|one| [&one.name, &one.why]);
+        let counted = self
+            .kinds
+            .iter()
+            .flat_map(KindPicture::role_counts)
+            .flat_map(|(_, one)| &one.roles);
+        let shared = self
+            .shared
+            .iter()
+            .flat_map(|one| std::iter::once(&one.kind).chain(&one.roles));
+        let texts = about
+            .into_iter()
+            .chain(&self.roles)
+            .chain(dropped)
+            .chain(counted)
+            .chain(shared);
+        texts.map(String::as_str)
+    }
+}
+
+/// Neither a control character nor one that turns the direction of text.
+fn is_plain(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

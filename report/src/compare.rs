@@ -61,6 +61,9 @@ pub fn compare(before: &Picture, after: &Picture) -> Result<Vec<Change>, Compare
     if before.form != after.form || before.min_count != after.min_count {
         return Err(CompareError::Scope("the forms, or the least counts,"));
     }
+    if before.agreement != after.agreement {
+        return Err(CompareError::Scope("the agreements, and so the datasets,"));
+    }
     if before.roles != after.roles {
         return Err(CompareError::Scope("the roles"));
     }

@@ -102,6 +102,9 @@ pub struct Combination {
     pub agencies: Vec<String>,
     /// How many.
     pub count: u64,
+    /// By their roles and months; empty where it is withheld.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleCount>,
 }
 
 /// Subjects in exactly these roles.
@@ -197,6 +200,13 @@ impl KindPicture {
     /// Whether some combinations are withheld, or nothing is told at all.
     pub fn is_partial(&self) -> bool {
         self.unique != Some(self.told())
+    }
+
+    /// By roles: of all subjects, with no agencies, then of each combination as far as it is told.
+    pub fn role_counts(&self) -> impl Iterator<Item = (&[String], &RoleCount)> {
+        let of_all = self.roles.iter().map(|one| (&[][..], one));
+        let of_each = self.combinations.iter();
+        of_all.chain(of_each.flat_map(|each| each.roles.iter().map(|one| (&each.agencies[..], one))))
     }
 
     fn sum(&self, covers: impl Fn(&[String]) -> bool) -> u64 {

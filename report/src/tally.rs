@@ -1,13 +1,10 @@
 //! Counting: what subjects fall into which cells.
 
+mod told;
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use crate::{
-    picture::{Combination, KindPicture, MonthCount, RoleCount},
-    withhold::Node,
-};
-
-/// Most cells that are counted: combinations of agencies of all kinds, in memory.
+/// Most cells that are counted, in memory.
 const MOST_CELLS: usize = 1 << 20;
 
 /// The roles of a subject, as a set: what any agency knows it as.
@@ -146,16 +143,17 @@ pub struct Subject {
     pub month: Month,
 }
 
-/// Counts of subjects per kind: by combination of agencies, and by roles and month.
+/// Counts of subjects: by kind, combination of agencies, roles and month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    combinations: BTreeMap<(u8, u64), u64>,
-    roles: BTreeMap<(u8, Roles, Month), u64>,
+    cells: BTreeMap<(u8, u64, Roles, Month), u64>,
 }
 
-/// There are more combinations of agencies than are counted.
+/// There are more cells than are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {MOST_CELLS} combinations of agencies and kinds occur (limit cells)")]
+#[error(
+    "more than {MOST_CELLS} combinations of kind, agencies, roles and month occur (limit cells): ask about fewer kinds, or since a later month"
+)]
 pub struct TooManyCells;
 
 impl Tally {
@@ -164,88 +162,25 @@ impl Tally {
     /// # Errors
     /// [`TooManyCells`].
     pub fn add(&mut self, subject: Subject) -> Result<(), TooManyCells> {
-        let many = self.combinations.len() >= MOST_CELLS;
-        let at = (subject.kind, subject.agencies);
-        match self.combinations.get_mut(&at) {
+        let many = self.cells.len() >= MOST_CELLS;
+        let at = (subject.kind, subject.agencies, subject.roles, subject.month);
+        match self.cells.get_mut(&at) {
             Some(count) => *count += 1,
             None if many => return Err(TooManyCells),
-            None => drop(self.combinations.insert(at, 1)),
+            None => drop(self.cells.insert(at, 1)),
         }
-        *self
-            .roles
-            .entry((subject.kind, subject.roles, subject.month))
-            .or_default() += 1;
         Ok(())
     }
 
     /// How many subjects more than one agency holds, of all kinds.
     pub fn shared(&self) -> u64 {
-        let shared = self.combinations.iter().filter(|((_, who), _)| who.count_ones() > 1);
+        let shared = self.cells.iter().filter(|((_, who, ..), _)| who.count_ones() > 1);
         shared.map(|(_, count)| count).sum()
     }
 
     /// How many subjects there are, of all kinds.
     pub fn unique(&self) -> u64 {
-        self.combinations.values().sum()
-    }
-
-    /// What may be told: counts below `least`, and as many more as keep these from being worked out, are left out.
-    pub fn told(&self, kinds: &[String], agencies: &[String], least: u64) -> Vec<KindPicture> {
-        let names = |who: u64| {
-            let names = agencies.iter().enumerate().filter(|(at, _)| who >> at & 1 == 1);
-            names.map(|(_, name)| name.clone()).collect()
-        };
-        let one = |(at, kind): (usize, &String)| {
-            let at = u8::try_from(at).unwrap_or(u8::MAX);
-            let combinations: Vec<(u64, u64)> = self
-                .combinations
-                .range((at, 0)..=(at, u64::MAX))
-                .map(|((_, who), count)| (*who, *count))
-                .collect();
-            let mut roles: BTreeMap<Roles, Vec<(Month, u64)>> = BTreeMap::new();
-            for ((kind, role, month), count) in &self.roles {
-                if *kind == at {
-                    roles.entry(*role).or_default().push((*month, *count));
-                }
-            }
-            // two tables with one total, which say nothing more of each other
-            let by_combination = Node::of(combinations.iter().map(|(_, count)| Node::leaf(*count))).tell(least);
-            let by_roles = roles
-                .values()
-                .map(|months| Node::of(months.iter().map(|(_, count)| Node::leaf(*count))));
-            let by_roles = Node::of(by_roles).tell(least);
-            let mut told: Vec<Combination> = combinations
-                .iter()
-                .zip(&by_combination.parts)
-                .filter_map(|((who, _), node)| {
-                    Some(Combination {
-                        agencies: names(*who),
-                        count: node.told?,
-                    })
-                })
-                .collect();
-            told.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.agencies.cmp(&b.agencies)));
-            let told_roles = roles.iter().zip(&by_roles.parts).filter_map(|((role, months), node)| {
-                let months = months.iter().zip(&node.parts).filter_map(|((month, _), node)| {
-                    Some(MonthCount {
-                        month: month.to_string(),
-                        count: node.told?,
-                    })
-                });
-                Some(RoleCount {
-                    roles: role.names(),
-                    count: node.told?,
-                    months: months.collect(),
-                })
-            });
-            KindPicture {
-                kind: kind.clone(),
-                unique: by_combination.told,
-                combinations: told,
-                roles: told_roles.collect(),
-            }
-        };
-        kinds.iter().enumerate().map(one).collect()
+        self.cells.values().sum()
     }
 }
 

@@ -1,9 +1,16 @@
 //! Small cells: which counts of a table may be told so that none below a minimum can be worked out.
 //!
-//! A table is a tree: a total, its parts, and theirs. A count below the minimum is withheld (primary suppression). Under each total that
+//! Three tables are told of a picture, each with its own rule: by combination of agencies ([`combinations`]), where readers may know what
+//! every agency has; by role and month, a tree; and by combination, role and month ([`split`]), which has totals in common with
+//! either of the others.
+//!
+//! A tree has a total, its parts, and theirs. A count below the minimum is withheld (primary suppression). Under each total that
 //! is told, what is withheld must be at least two counts, and together at least the minimum; where it is not, the next smallest
 //! counts are withheld as well (complementary suppression). What is withheld is withheld with all its parts. Empty cells are no part of
 //! the tree, so a count that is not shown may be nought. A total of the minimum or more can always be covered so.
+
+pub(crate) mod combinations;
+pub(crate) mod split;
 
 /// A count with its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

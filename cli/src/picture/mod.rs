@@ -200,6 +200,10 @@ struct Progress {
     /// Items; null where counts are withheld.
     done: Option<u64>,
     total: Option<u64>,
+    /// Of the phase so far, in two digits.
+    items_per_second: u64,
+    /// What is left of the phase at that rate.
+    seconds_left: u64,
 }
 
 async fn status(connection: Connection, output: &mut Output) -> Result<(), Failure> {
@@ -225,6 +229,8 @@ async fn status(connection: Connection, output: &mut Output) -> Result<(), Failu
                 permille: one.permille,
                 done: (one.total > 0).then_some(one.done),
                 total: (one.total > 0).then_some(one.total),
+                items_per_second: one.items_per_second,
+                seconds_left: one.seconds_left,
             })
             .collect(),
     };
@@ -256,8 +262,12 @@ async fn status(connection: Connection, output: &mut Output) -> Result<(), Failu
                 let (whole, part) = (progress.permille / 10, progress.permille % 10);
                 writeln!(
                     out,
-                    "  {}  {} {} {whole}.{part} %",
-                    one.id, progress.participant, progress.phase
+                    "  {}  {} {} {whole}.{part} %, {} items/s, {} s left",
+                    one.id,
+                    progress.participant,
+                    progress.phase,
+                    grouped(progress.items_per_second),
+                    grouped(progress.seconds_left)
                 )?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use overlap_report::{Figures, KindPicture, Picture};
+use overlap_report::{Combination, Figures, KindPicture, Picture};
 
 use crate::output::{grouped, table};
 
@@ -53,8 +53,9 @@ fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io:
     let Some(unique) = kind.unique else {
         return writeln!(
             out,
-            "{}: not told, there are fewer than {}",
-            kind.kind, picture.min_count
+            "{}: not told; there are fewer than {least}, or it would give away a count below {least}",
+            kind.kind,
+            least = picture.min_count
         );
     };
     writeln!(
@@ -64,12 +65,13 @@ fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io:
         grouped(unique),
         several(picture, kind)
     )?;
-    let mut shown = table(["known to exactly", "agencies", "subjects"]);
+    let mut shown = table(["known to exactly", "agencies", "subjects", "as"]);
     for one in kind.combinations.iter().take(ROWS) {
         shown.add_row([
             one.agencies.join(" + "),
             one.agencies.len().to_string(),
             grouped(one.count),
+            by_role(one),
         ]);
     }
     writeln!(out, "{shown}")?;
@@ -91,6 +93,18 @@ fn print_kind(out: &mut dyn Write, picture: &Picture, kind: &KindPicture) -> io:
     match kind.roles.is_empty() {
         true => Ok(()),
         false => writeln!(out, "{roles}"),
+    }
+}
+
+/// In which roles a combination knows its subjects, as far as that is told.
+fn by_role(one: &Combination) -> String {
+    let roles = one.roles.iter();
+    let roles: Vec<String> = roles
+        .map(|role| format!("{} {}", role.roles.join(" and "), grouped(role.count)))
+        .collect();
+    match roles.is_empty() {
+        true => "-".to_owned(),
+        false => roles.join(", "),
     }
 }
 
@@ -157,12 +171,25 @@ pub(super) fn tables(picture: &Picture, kind: &KindPicture) -> String {
         });
         matrix.add_row(std::iter::once((*one).to_owned()).chain(counts));
     }
-    let mut months = table(["first observed", "known as", "subjects"]);
-    for role in &kind.roles {
+    let mut months = table(["known to exactly", "known as", "first observed", "subjects"]);
+    for (agencies, role) in kind.role_counts() {
+        let whose = if agencies.is_empty() {
+            "all".to_owned()
+        } else {
+            agencies.join(" + ")
+        };
+        let row = |month: &str, count| {
+            [
+                whose.clone(),
+                role.roles.join(" and "),
+                month.to_owned(),
+                grouped(count),
+            ]
+        };
         for month in &role.months {
-            months.add_row([month.month.clone(), role.roles.join(" and "), grouped(month.count)]);
+            months.add_row(row(&month.month, month.count));
         }
-        months.add_row(["all months".to_owned(), role.roles.join(" and "), grouped(role.count)]);
+        months.add_row(row("all months", role.count));
     }
     for shown in [combinations, matrix, months] {
         text.push_str(&format!("\n{shown}\n"));

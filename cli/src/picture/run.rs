@@ -11,7 +11,7 @@ use overlap_report::Picture;
 use super::{print, save, shown};
 use crate::{
     client::{self, Failure, Pictures},
-    output::Output,
+    output::{Output, grouped},
     settings::Settings,
 };
 
@@ -155,7 +155,7 @@ pub(crate) async fn lead(
 }
 
 /// How a bar shows a participant whose size is not told, and one whose is.
-const PARTS: &str = "{spinner} {prefix:16} {msg:10} {wide_bar} {percent:>3} % {eta}";
+const PARTS: &str = "{spinner} {prefix:16} {msg:28} {wide_bar} {percent:>3} % {eta}";
 const ITEMS: &str = "{spinner} {prefix:16} {msg:10} {wide_bar} {human_pos}/{human_len} items {per_sec} {eta}";
 
 /// A bar for each participant, on standard error.
@@ -188,12 +188,16 @@ impl<'a> Bars<'a> {
 
     fn progress(&self, progress: &pb::PictureProgress) {
         if let Some(bar) = self.bars.get(&progress.participant) {
-            if bar.message() != progress.phase {
+            if !bar.message().starts_with(&progress.phase) {
                 bar.reset();
                 bar.set_message(progress.phase.clone());
             }
             match progress.total {
-                0 => bar.set_position(progress.permille.into()),
+                0 => {
+                    let rate = grouped(progress.items_per_second);
+                    bar.set_message(format!("{} {rate} items/s", progress.phase));
+                    bar.set_position(progress.permille.into());
+                }
                 total => {
                     bar.set_style(self.output.style(ITEMS));
                     bar.set_length(total);

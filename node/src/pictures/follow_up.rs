@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use overlap_audit::Standing;
+use overlap_audit::{Operation, Standing};
 use overlap_proto::{fault::Reason, follow_up::AboutHit, pb::operator as pb, picture::FollowUpPicture};
 use overlap_report::Shared;
 use overlap_store::{FollowUp, KeptPicture, OwnRecord, Selection, StoreError};
@@ -10,11 +10,14 @@ use uuid::Uuid;
 
 use super::{find, is_operational, parse};
 use crate::{
+    dataset_service::dataset_entry,
     error::{NodeError, one_of},
     hits_service,
     node::{Node, now},
-    policy::{self, User},
+    policy::{self, Denial, User},
     pool::blocking,
+    rules::Action,
+    spine,
     trace::TraceContext,
 };
 
@@ -32,6 +35,13 @@ pub(crate) async fn follow_up(
     wish: FollowUpPicture,
     trace: Option<TraceContext>,
 ) -> Result<pb::FollowUpPictureResponse, NodeError> {
+    // before anything of a picture is told: also that there is none
+    if let Err(error) = node.permit(user, Action::ReadPictures) {
+        let mut entry = dataset_entry(node, user, Operation::Disclosure, "");
+        entry.dataset = None;
+        entry.reason = Some(wish.about.reason);
+        return Err(spine::deny(node, Denial { entry, error }).await);
+    }
     let looking = Arc::clone(node);
     let wanted = blocking(move || wanted(&looking, &wish)).await??;
     let mut response = pb::FollowUpPictureResponse::default();
@@ -46,8 +56,10 @@ pub(crate) async fn follow_up(
         if is_known && row.standing(now()) != Standing::Pending {
             let hit = row.id.simple().to_string();
             let reason = row.reason.clone();
-            let shown = hits_service::show(node, user, AboutHit { hit, reason }).await?;
-            response.follow_ups.extend(shown.follow_up);
+            match hits_service::show(node, user, AboutHit { hit, reason }).await {
+                Ok(shown) => response.follow_ups.extend(shown.follow_up),
+                Err(error) => response.failed.push(failed(peer, &error)),
+            }
             continue;
         }
         let (judging, asker, trace) = (Arc::clone(node), user.clone(), trace.clone());
@@ -56,13 +68,15 @@ pub(crate) async fn follow_up(
             blocking(move || policy::ask_follow_up(&judging, &asker, (row, is_known), called, trace, now())).await?;
         match hits_service::ask(node, decision).await {
             Ok(row) => response.follow_ups.push(hits_service::shown(&row, None)),
-            Err(error) => response.failed.push(pb::PictureDropped {
-                participant: peer,
-                why: error.to_string(),
-            }),
+            Err(error) => response.failed.push(failed(peer, &error)),
         }
     }
     Ok(response)
+}
+
+fn failed(participant: String, error: &NodeError) -> pb::PictureDropped {
+    let why = error.to_string();
+    pb::PictureDropped { participant, why }
 }
 
 fn wanted(node: &Node, wish: &FollowUpPicture) -> Result<Vec<Wanted>, NodeError> {

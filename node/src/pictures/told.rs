@@ -87,10 +87,11 @@ impl About {
         let mut kinds = made.tally.told(&self.kinds, names, self.picture.min_count);
         if self.picture.form == Form::Operational {
             // participants say nothing of months then
-            kinds
-                .iter_mut()
-                .flat_map(|kind| &mut kind.roles)
-                .for_each(|role| role.months.clear());
+            for kind in &mut kinds {
+                let of_each = kind.combinations.iter_mut().flat_map(|one| &mut one.roles);
+                let roles = kind.roles.iter_mut().chain(of_each);
+                roles.for_each(|role| role.months.clear());
+            }
         }
         kinds
     }

@@ -269,7 +269,7 @@ fn hold(
             let identifier = match (&wish.identifier, wish.pseudonym) {
                 (Some(identifier), None) if found.participants.is_empty() => identifier.clone(),
                 // of a picture the asker knows no more than that it is shared
-                (None, Some(pseudonym)) => behind(node, &dataset, &found, (&pseudonym, wish.kind))?,
+                (None, Some(pseudonym)) => behind(node, &dataset, &found, (&pseudonym, wish.kind), now)?,
                 _ => return Err(gone()),
             };
             FollowUp {

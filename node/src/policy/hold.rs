@@ -32,7 +32,9 @@ pub(crate) fn authorise_hold(
     entry.kinds = words(&open.kinds);
     entry.roles = words(&open.roles);
     entry.input_count = Some(open.set_size);
-    entry.input_commitment = (!open.is_picture()).then_some(open.input_commitment);
+    // who leads a picture may have no set in it
+    let has_set = !open.is_picture() || open.set_size > 0;
+    entry.input_commitment = has_set.then_some(open.input_commitment);
     entry.agreement = Some(open.agreement.clone());
     entry.order = open.order.as_ref().map(|order| order.document().id.clone());
     entry.order_hash = open.order.as_ref().map(|order| order.hash());
@@ -105,7 +107,7 @@ fn hold(
     if grant.result == Recipient::Both {
         entry.recipients.push(config.id.clone());
     }
-    if !is_picture {
+    if !is_picture || open.set_size > 0 {
         check_size(open.set_size, &grant)?;
     }
     let query = query_of(peer, open, false);
@@ -142,7 +144,7 @@ fn hold(
     let order = open.order.as_deref();
     node.orders
         .check(order, order_rule(config, &grant, &open.dataset, is_picture), &usage)?;
-    if let Some(order) = order.filter(|_| !is_picture) {
+    if let Some(order) = order {
         orders::check_commitment(order, &open.input_commitment)?;
     }
     let drawing = Drawing {

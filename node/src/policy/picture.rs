@@ -6,6 +6,7 @@ use overlap_proto::picture;
 use overlap_records::Identifier;
 
 use super::*;
+use crate::retention;
 
 /// Longest that a picture is kept, in days, with room for clocks that differ.
 const MOST_DAYS: i64 = 367;
@@ -50,16 +51,56 @@ impl Permitted for LeadTerms {
             node.orders.check_standing(order, now)?;
         }
         let user = user_of(node, entry)?;
-        let query = self.query();
-        let resource = Resource::Node(&node.config.name);
-        node.rules
-            .load()
-            .permit(&user, "lead", resource, Some(&query), now)
-            .map(drop)
+        let own = self.own.as_ref().map(|(dataset, _)| dataset.info().name.as_str());
+        check_lead(node, &node.rules.load(), &user, own, &self.query(), now).map(drop)
+    }
+}
+
+/// The role in which a user may lead a picture, with the own dataset that takes part.
+fn check_lead(
+    node: &Node,
+    rules: &Rules,
+    user: &User,
+    own: Option<&str>,
+    query: &Query,
+    now: Timestamp,
+) -> Result<Role, NodeError> {
+    let role = rules.permit(user, "lead", Resource::Node(&node.config.name), Some(query), now)?;
+    if let Some(own) = own {
+        rules.permit(user, "lead", node.dataset_resource(own), Some(query), now)?;
+    }
+    Ok(role)
+}
+
+impl Permit<LeadTerms> {
+    /// Looks at the exact set that takes part, where this node has one, and commits to it, in the entry and in what holders are told.
+    pub(crate) fn commit(mut self, node: &Node, spill: &Path) -> Result<Self, Box<Denial>> {
+        let (id, terms) = (self.entry.id, &mut self.terms);
+        let Some((dataset, selection)) = &terms.own else {
+            return Ok(self);
+        };
+        match committed(node, id, (dataset, selection), &terms.open.query, false, spill) {
+            Ok(commitment) => {
+                terms.open.query.input_commitment = commitment;
+                self.entry.input_commitment = Some(commitment);
+                Ok(self)
+            }
+            Err(error) => Err(self.deny(error)),
+        }
     }
 }
 
 impl LeadTerms {
+    /// Most items that a participant may take part with for all others to go along: each bounds the others by its grant, and this node by the
+    /// least of all grants.
+    pub(crate) fn max_set_size(&self, participant: Option<&str>) -> u64 {
+        let others = self
+            .invited
+            .iter()
+            .filter(|one| participant != Some(one.peer.id.as_str()));
+        others.map(|one| one.grant.max_set_size).min().unwrap_or(u64::MAX)
+    }
+
     fn query(&self) -> Query {
         lead_query(&self.invited, &self.open.query)
     }
@@ -222,12 +263,16 @@ fn lead(
         on_behalf_of: None,
     };
     entry.mode = Some(query.word().to_owned());
-    let resource = Resource::Node(&config.name);
-    let role = rules.permit(user, "lead", resource, Some(&lead_query(&invited, &query)), now)?;
+    let asked = lead_query(&invited, &query);
+    let role = check_lead(node, rules, user, request.dataset.as_deref(), &asked, now)?;
     entry.role = Some(role.name().to_owned());
     query.role = role.name().to_owned();
     let mut drawn = Vec::new();
+    let set = own.as_ref().map(|(dataset, selection)| dataset.digest(selection));
     for one in &invited {
+        if own.is_some() {
+            check_size(set_size, &one.grant)?;
+        }
         let usage = Use {
             agreement,
             asker: &config.id,
@@ -249,7 +294,7 @@ fn lead(
             person: &user.id,
             items: set_size,
             mode: mode_of(request.mode),
-            set: None,
+            set: set.map(|set| (set, config.guard.repeats_per_day)),
             now,
         }));
     }
@@ -360,7 +405,16 @@ pub(crate) fn authorise_take(
         Err(denial) => &mut denial.entry,
     };
     entry.participants = open.participants.clone();
-    let permit = decision?;
+    let mut permit = decision?;
+    let (query, grant) = (&open.query, &permit.terms.grant);
+    let all_roles = query.roles.iter().copied().collect::<BTreeSet<_>>() == grant.roles;
+    if query.mode == peer::Mode::Hits && !(all_roles && open.since == 0) {
+        // taking part would tell of records of class c in which role they are, or since when
+        let mut seen = grant.visibility.clone();
+        seen.retain(|class| ![Visibility::C, Visibility::D].contains(class));
+        let classes = Classes::of(&query.roles.iter().copied().collect(), &seen);
+        permit.terms.selection = permit.terms.selection.clone().of_classes(classes);
+    }
     match check_participants(node, permit.terms().agreement.agreement(), open, now) {
         Ok(()) => Ok(permit),
         Err(error) => Err(permit.deny(error)),
@@ -402,12 +456,17 @@ pub(super) fn behind(
     dataset: &Dataset,
     found: &Entry,
     (pseudonym, kind): (&[u8; 16], Kind),
+    now: Timestamp,
 ) -> Result<Identifier, NodeError> {
     let unknown = || {
         let message = "nothing is called so in this picture here, or it is gone by now";
         NodeError::refused(Reason::NotFound, message)
     };
     let pictures = node.store.pictures();
+    let kept = pictures.get(true, found.transaction)?.ok_or_else(unknown)?;
+    if retention::Gone::at(node, now).is_picture(&kept) {
+        return Err(unknown());
+    }
     let link = pictures.link(found.transaction, pseudonym)?.ok_or_else(unknown)?;
     let kinds: Vec<Kind> = found.kinds.iter().filter_map(|kind| kind.parse().ok()).collect();
     let selection = Selection::of(&node.config.profile, &kinds, true);

@@ -5,11 +5,13 @@ mod lead;
 mod mesh;
 mod part;
 mod rounds;
+mod telling;
 
 pub(crate) use lead::{Lead, Made, Step};
 pub(crate) use mesh::evaluate;
-pub(crate) use part::{Replies, Take};
+pub(crate) use part::Take;
 pub(crate) use rounds::Parts;
+pub(crate) use telling::Replies;
 
 use overlap_report::Roles;
 

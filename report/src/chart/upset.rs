@@ -113,7 +113,10 @@ fn notes(picture: &Picture, found: &KindPicture, several: usize) -> Vec<String> 
                 grouped(several)
             ));
         }
-        None => notes.push(format!("Nothing is told: there are fewer than {}.", picture.min_count)),
+        None => notes.push(format!(
+            "Nothing is told: there are fewer than {least}, or it would give away a count below {least}.",
+            least = picture.min_count
+        )),
     }
     if found.is_partial() && found.unique.is_some() {
         notes.push("What each agency has is at least what is shown.".to_owned());

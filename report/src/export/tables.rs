@@ -12,12 +12,14 @@ struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
+#[derive(Clone)]
 enum Cell {
     Text(String),
     Count(Option<u64>),
 }
 
-/// All counts as one table in CSV: `what` is `unique`, `combination`, `roles` or `month`; agencies and roles are joined by ` + `.
+/// All counts as one table in CSV: `what` is `unique`, `combination`, `roles` or `month`; agencies and roles are joined by ` + `. Without
+/// agencies, roles and months are those of all subjects, whoever has them.
 ///
 /// # Errors
 /// [`ExportError::Csv`].
@@ -37,11 +39,11 @@ pub fn csv(picture: &Picture) -> Result<Vec<u8>, ExportError> {
         for one in &kind.combinations {
             row("combination", &one.agencies.join(" + "), "", "", one.count.to_string());
         }
-        for one in &kind.roles {
-            let roles = one.roles.join(" + ");
-            row("roles", "", &roles, "", one.count.to_string());
+        for (agencies, one) in kind.role_counts() {
+            let (agencies, roles) = (agencies.join(" + "), one.roles.join(" + "));
+            row("roles", &agencies, &roles, "", one.count.to_string());
             for month in &one.months {
-                row("month", "", &roles, &month.month, month.count.to_string());
+                row("month", &agencies, &roles, &month.month, month.count.to_string());
             }
         }
     }
@@ -140,6 +142,14 @@ fn sheet(sheet: &mut Worksheet, table: &Table) -> Result<(), ExportError> {
     Ok(())
 }
 
+/// Whose subjects are counted.
+fn whose(agencies: &[String]) -> String {
+    match agencies {
+        [] => "all".to_owned(),
+        named => named.join(" + "),
+    }
+}
+
 fn tables(picture: &Picture) -> Vec<Table> {
     let text = |text: &str| Cell::Text(text.to_owned());
     let mut about = vec![
@@ -178,17 +188,16 @@ fn tables(picture: &Picture) -> Vec<Table> {
             ];
             combinations.push(row);
         }
-        for one in &kind.roles {
-            let names = one.roles.join(" + ");
-            roles.push(vec![text(&kind.kind), text(&names), Cell::Count(Some(one.count))]);
-            for month in &one.months {
-                months.push(vec![
-                    text(&kind.kind),
-                    text(&names),
-                    text(&month.month),
-                    Cell::Count(Some(month.count)),
-                ]);
-            }
+        for (agencies, one) in kind.role_counts() {
+            let start = [
+                text(&kind.kind),
+                text(&whose(agencies)),
+                Cell::Text(one.roles.join(" + ")),
+            ];
+            let row = |rest: Vec<Cell>| start.iter().cloned().chain(rest).collect();
+            roles.push(row(vec![Cell::Count(Some(one.count))]));
+            let of_months = one.months.iter();
+            months.extend(of_months.map(|month| row(vec![text(&month.month), Cell::Count(Some(month.count))])));
         }
     }
     let table = |name, columns, rows| Table { name, columns, rows };
@@ -200,8 +209,8 @@ fn tables(picture: &Picture) -> Vec<Table> {
             &["kind", "agencies", "how many agencies", "subjects"],
             combinations,
         ),
-        table("Roles", &["kind", "roles", "subjects"], roles),
-        table("Months", &["kind", "roles", "month", "subjects"], months),
+        table("Roles", &["kind", "agencies", "roles", "subjects"], roles),
+        table("Months", &["kind", "agencies", "roles", "month", "subjects"], months),
     ];
     if !picture.shared.is_empty() {
         let rows = picture.shared.iter().map(|one| {

@@ -96,12 +96,12 @@ impl Link {
         send(&self.requests, request.into(), self.patience, &self.name).await
     }
 
-    /// Waits for what it says from now on: silence counts from here.
+    /// It got further, or has to from now on: how long it gets no further counts from here.
     pub(super) fn listen(&mut self) {
         self.silence.as_mut().reset(Instant::now() + self.patience);
     }
 
-    /// Its next message; after a silence that is too long, that.
+    /// Its next message; after too long without getting further, that.
     pub(super) async fn next(&mut self) -> Result<Response, NodeError> {
         poll_fn(|context| self.poll(context)).await
     }
@@ -114,7 +114,6 @@ impl Link {
                 .poll(context)
                 .map(|()| Err(silent(&self.name, self.patience))),
             Poll::Ready(message) => {
-                self.listen();
                 let peer = || self.name.clone();
                 Poll::Ready(match message {
                     None => Err(NodeError::PeerHungUp { peer: peer() }),

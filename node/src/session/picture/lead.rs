@@ -1,13 +1,13 @@
 //! The coordinator's part in a picture.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use overlap_agreement::{Participant, Roster, Signed};
 use overlap_audit::{Digest, Outcome};
 use overlap_proto::{
     fault::Reason,
-    peer::Mode,
+    peer::{self, Mode},
     picture::{Request, Response},
 };
 use overlap_psi::{
@@ -16,12 +16,13 @@ use overlap_psi::{
     joint::{Entry, Merge, Met, Pseudonym},
 };
 use overlap_report::{Month, Roles, Subject, Tally};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     gather::{Link, any},
     part::{Kept, Part, take_part},
+    rounds::evaluated_for,
 };
 use crate::{
     error::NodeError,
@@ -33,15 +34,10 @@ use crate::{
 /// Most shared pseudonyms that an operational picture lists.
 const MOST_SHARED: usize = 1 << 18;
 
-/// Most rounds: each drops one that takes part at least.
-const MOST_ROUNDS: u32 = 64;
-
 /// Leads a picture.
 pub(crate) struct Lead<F> {
     /// Told how far it is; must not block.
     pub(crate) progress: F,
-    /// Id of this agency.
-    pub(crate) own: String,
 }
 
 /// How far a picture is.
@@ -63,7 +59,7 @@ pub(crate) struct Made {
     pub(crate) shared: Vec<(Pseudonym, Subject)>,
     /// Name and size of each that took part, in the order of the bits.
     pub(crate) agencies: Vec<(String, u64)>,
-    /// Who was left out, and why.
+    /// Who was left out, and why in brief.
     pub(crate) dropped: Vec<(String, String)>,
     /// What stands behind the own pseudonyms.
     pub(crate) own: Option<Kept>,
@@ -88,11 +84,13 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Le
         let terms = opened.terms();
         (self.progress)(opened, Step::Admitted);
         finding.sent = Some(true);
-        let mut dropped: Vec<(String, String)> = Vec::new();
+        // the report tells in brief what the log tells at length
+        let (mut dropped, mut why) = (Vec::new(), Vec::new());
         let mut drop_out = |name: &str, error: &NodeError| {
             tracing::warn!(participant = name, %error, "a participant is left out of the picture");
             (self.progress)(opened, Step::Dropped(name, error));
-            dropped.push((name.to_owned(), error.to_string()));
+            why.push(format!("{name} was left out: {error}"));
+            dropped.push((name.to_owned(), error.brief().to_owned()));
         };
         let (mut links, mut last) = (Vec::new(), None);
         let calls = terms.invited.iter().map(|one| Link::open(node, opened, one));
@@ -110,15 +108,16 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Le
         }
         let mut own = self.own_part(node, opened, &mut links).await?;
         links.sort_by(|one, other| one.id.cmp(&other.id));
-        let mut number = 0;
+        let (mut number, mut known) = (0, BTreeMap::new());
         let (tally, shared, sizes) = loop {
-            if links.len() < terms.min_participants.max(2) || number == MOST_ROUNDS {
+            if links.len() < terms.min_participants.max(2) {
                 return Err(too_few(links.len(), terms.min_participants, last));
             }
             number += 1;
             let names = links.iter().map(|link| link.name.as_str()).collect();
             (self.progress)(opened, Step::Round(number, names));
-            match self.round(node, opened, &mut links, number).await? {
+            let round = (number, &mut known, &mut finding.remark);
+            match self.round(node, opened, &mut links, round).await? {
                 Ok(made) => break made,
                 Err(failed) => {
                     for (place, error) in failed {
@@ -139,16 +138,18 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Le
         }
         let ends = links.iter_mut().map(|link| async move {
             link.listen();
-            match link.next().await {
-                Ok(Response::Complete) => None,
-                Ok(_) => Some(link.misbehaved(PeerMisbehaved::OutOfTurn)),
-                Err(error) => Some(error),
+            loop {
+                return match link.next().await {
+                    Ok(Response::Complete) => None,
+                    // who has nothing is not waited for, and may be at work still
+                    Ok(Response::Working { .. } | Response::Failed { .. }) => continue,
+                    Ok(_) => Some(link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                    Err(error) => Some(error),
+                };
             }
         });
-        let mut remarks: Vec<String> = dropped
-            .iter()
-            .map(|(name, why)| format!("{name} was left out: {why}"))
-            .collect();
+        let mut remarks: Vec<String> = finding.remark.take().into_iter().collect();
+        remarks.append(&mut why);
         let ended = join_all(ends).await.into_iter().flatten();
         remarks.extend(ended.map(|error| format!("after its list was complete: {error}")));
         let own = match own.take() {
@@ -208,7 +209,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let running = Arc::clone(node);
         let taking = tokio::spawn(async move {
             let asked = tokio_stream::StreamExt::map(ReceiverStream::new(asked), Ok);
-            let taken = take_part(&running, part, asked, replies.clone(), Arc::<AtomicU64>::default()).await;
+            let taken = take_part(&running, part, asked, replies.clone(), (Arc::default(), &mut None)).await;
             let last = match &taken {
                 Ok(_) => Ok(Response::Complete.into()),
                 Err(error) => Err(error.to_status()),
@@ -225,11 +226,20 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         node: &Arc<Node>,
         opened: &Opened<LeadTerms>,
         links: &mut [Link],
-        number: u32,
+        (number, known, remark): (u32, &mut BTreeMap<String, u64>, &mut Option<String>),
     ) -> Result<Result<Counted, Vec<Failed>>, NodeError> {
-        let ready = join_all(links.iter_mut().map(|link| ready(link, number))).await;
+        let terms = opened.terms();
+        let ready = join_all(links.iter_mut().map(|link| ready(link, number, terms.patience))).await;
         let (mut participants, mut failed) = (Vec::new(), Vec::new());
         for (place, (link, ready)) in links.iter().zip(ready).enumerate() {
+            // what all others would refuse to evaluate is its own fault, not theirs
+            let may = |size| link.id == node.config.id || size <= terms.max_set_size(Some(&link.id));
+            let ready = ready.and_then(|(size, key)| {
+                match *known.entry(link.id.clone()).or_insert(size) == size && may(size) {
+                    true => Ok((size, key)),
+                    false => Err(link.misbehaved(PeerMisbehaved::Size)),
+                }
+            });
             match ready {
                 Ok((size, key)) => participants.push(Participant {
                     id: link.id.clone(),
@@ -254,18 +264,20 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         // what keys and sizes can be was checked; equal keys are what is left
         .map_err(|error| NodeError::refused(Reason::PeerMisbehaved, error.to_string()))?;
         roster.sign(&node.config.signing_key);
+        *remark = Some(evaluated_for(&roster));
         for (place, link) in links.iter_mut().enumerate() {
             if let Err(error) = link.tell(Request::Roster(Box::new(roster.clone()))).await {
                 return Ok(Err(vec![(place, error)]));
             }
             link.listen();
         }
-        self.merge(opened, links, sizes).await
+        self.merge(&node.config.id, opened, links, sizes).await
     }
 
     /// Merges the lists of all.
     async fn merge(
         &self,
+        own: &str,
         opened: &Opened<LeadTerms>,
         links: &mut [Link],
         sizes: Vec<u64>,
@@ -274,11 +286,13 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let lists_shared = query.mode == Mode::Hits;
         let mut merge = Merge::new(&sizes);
         let mut received = vec![0u64; sizes.len()];
+        // how far each is with having its items evaluated, and for whom it waits
+        let mut work: Vec<(u64, Option<String>)> = vec![(0, None); sizes.len()];
         let mut hungry = vec![false; sizes.len()];
         let (mut tally, mut shared, mut met) = (Tally::default(), Vec::new(), Met::default());
         loop {
             while merge.next(&mut met) {
-                let subject = subject(&met);
+                let subject = subject(&met).ok_or_else(|| disagree(&met, links))?;
                 let added = tally.add(subject);
                 added.map_err(|error| NodeError::limit("cells", error.to_string()))?;
                 if lists_shared && met.parties.len() > 1 {
@@ -307,13 +321,19 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                 return Err(NodeError::Broken("a participant that there is not"));
             };
             let blame = match message {
-                Ok(Response::Working(done)) => {
-                    (self.progress)(opened, Step::Progress(&link.name, "evaluating", done.min(size), size));
+                Ok(Response::Working { done, waiting_for }) => {
+                    if let (Some(work), Some(link)) = (work.get_mut(place), links.get_mut(place)) {
+                        if done > work.0 {
+                            link.listen();
+                            (self.progress)(opened, Step::Progress(&link.name, "evaluating", done.min(size), size));
+                        }
+                        *work = (done.max(work.0), waiting_for);
+                    }
                     continue;
                 }
                 Ok(Response::Entries(entries)) => {
                     let count = entries.len() as u64;
-                    let pushed = match check(&entries, query.kinds.len()) {
+                    let pushed = match check(&entries, query) {
                         Ok(()) => merge.push(place, entries).map_err(|source| link.misbehaved(source)),
                         Err(what) => Err(link.misbehaved(what)),
                     };
@@ -324,28 +344,24 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                                 let phase = if *received == size { "done" } else { "sending" };
                                 (self.progress)(opened, Step::Progress(&link.name, phase, *received, size));
                             }
+                            if let Some(link) = links.get_mut(place) {
+                                link.listen();
+                            }
                             continue;
                         }
                         Err(error) => (place, error),
                     }
                 }
-                Ok(Response::Failed { participant, why }) => {
-                    let named = links.iter().position(|one| one.id == participant && one.id != link.id);
-                    // of this node it knows better: who cannot reach it is left out
-                    let named = named.filter(|at| links.get(*at).is_some_and(|one| one.id != self.own));
-                    match named.and_then(|at| Some((at, links.get(at)?))) {
-                        Some((at, accused)) => {
-                            let why = format!("{} says of it: {why}", link.name);
-                            let peer = accused.name.clone();
-                            (at, NodeError::PeerFailed { peer, why })
-                        }
-                        None => {
-                            let peer = link.name.clone();
-                            let why = format!("it cannot do its part: {why}");
-                            (place, NodeError::PeerFailed { peer, why })
-                        }
-                    }
-                }
+                Ok(Response::Failed { participant, why }) => accused(links, own, (place, &participant), &why),
+                Err(error @ NodeError::PeerSilent { .. }) => match work.get(place) {
+                    Some((_, Some(other))) => accused(
+                        links,
+                        own,
+                        (place, other),
+                        &format!("it waits for an answer, and {error}"),
+                    ),
+                    _ => (place, error),
+                },
                 Ok(Response::Ready { .. } | Response::Complete) => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),
                 Err(error) => (place, error),
             };
@@ -357,17 +373,51 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
 /// What a round yields: counts, what is shared, and sizes.
 type Counted = (Tally, Vec<(Pseudonym, Subject)>, Vec<u64>);
 
-/// Waits until a participant is ready for a round; what it still says of the one before is passed over.
-async fn ready(link: &mut Link, number: u32) -> Result<(u64, PublicKey), NodeError> {
+/// Who is to blame where a participant says that it cannot go on for another one: that, unless it is this node, which knows better. Who cannot
+/// reach the coordinator is left out itself.
+fn accused(links: &[Link], own: &str, (place, other): (usize, &str), why: &str) -> Failed {
+    let name = |at: usize| links.get(at).map(|link| link.name.clone()).unwrap_or_default();
+    let other = links.iter().position(|one| one.id == other);
+    let other = other.filter(|at| *at != place && links.get(*at).is_some_and(|one| one.id != own));
+    match other {
+        Some(at) => {
+            let why = format!("{} says of it: {why}", name(place));
+            (at, NodeError::PeerFailed { peer: name(at), why })
+        }
+        None => {
+            let why = format!("it cannot do its part: {why}");
+            (place, NodeError::PeerFailed { peer: name(place), why })
+        }
+    }
+}
+
+/// A pseudonym is made of an item, and that of its kind: one of these at least does not tell what it has.
+fn disagree(met: &Met, links: &[Link]) -> NodeError {
+    let names = met.parties.iter().filter_map(|(party, _)| links.get(*party));
+    let names: Vec<&str> = names.map(|link| link.name.as_str()).collect();
+    let message = format!(
+        "{} say of the same subject that it is of different kinds",
+        names.join(", ")
+    );
+    NodeError::refused(Reason::PeerMisbehaved, message)
+}
+
+/// Waits until a participant is ready for a round, which is reading its set at most; what it still says of the one before is passed over.
+async fn ready(link: &mut Link, number: u32, patience: Duration) -> Result<(u64, PublicKey), NodeError> {
+    /// Times that the patience lasts for reading a set while it says that it is at work.
+    const READING: u32 = 10;
     if number > 1 {
         link.tell(Request::Again(number)).await?;
     }
-    link.listen();
+    let last = Instant::now() + patience * READING;
     loop {
+        if Instant::now() < last {
+            link.listen();
+        }
         match link.next().await? {
             Response::Ready { round, size, key } if round == number => return Ok((size, key)),
             Response::Complete => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
-            Response::Working(_) => {}
+            Response::Working { .. } => {}
             _ if number > 1 => {}
             _ => return Err(link.misbehaved(PeerMisbehaved::OutOfTurn)),
         }
@@ -375,12 +425,14 @@ async fn ready(link: &mut Link, number: u32) -> Result<(u64, PublicKey), NodeErr
 }
 
 /// Whether what is said of each pseudonym can be.
-fn check(entries: &[Entry], kinds: usize) -> Result<(), PeerMisbehaved> {
+fn check(entries: &[Entry], query: &peer::Open) -> Result<(), PeerMisbehaved> {
     let is_fine = |entry: &Entry| {
         let [kind, roles, high, low] = entry.mark;
-        usize::from(kind) < kinds
+        let month = u16::from_be_bytes([high, low]);
+        usize::from(kind) < query.kinds.len()
             && Roles::from_bits(roles).is_some()
-            && Month::from_number(u16::from_be_bytes([high, low])).is_some()
+            && Month::from_number(month).is_some()
+            && (month == 0 || query.mode == Mode::Count)
     };
     match entries.iter().all(is_fine) {
         true => Ok(()),
@@ -388,20 +440,22 @@ fn check(entries: &[Entry], kinds: usize) -> Result<(), PeerMisbehaved> {
     }
 }
 
-/// What all say of a pseudonym together: of the kind they agree, since it is part of the item.
-fn subject(met: &Met) -> Subject {
+/// What all say of a pseudonym together, if they agree on the kind.
+fn subject(met: &Met) -> Option<Subject> {
     let mut subject = Subject {
-        kind: 0,
+        kind: met.parties.first().map(|(_, [kind, ..])| *kind)?,
         agencies: 0,
         roles: Roles::OTHER,
         month: Month::UNKNOWN,
     };
     for (party, [kind, roles, high, low]) in &met.parties {
-        subject.kind = *kind;
+        if *kind != subject.kind {
+            return None;
+        }
         subject.agencies |= 1 << party;
         subject.roles = subject.roles.and(Roles::from_bits(*roles).unwrap_or_default());
         let month = Month::from_number(u16::from_be_bytes([*high, *low])).unwrap_or_default();
         subject.month = subject.month.earlier(month);
     }
-    subject
+    Some(subject)
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -24,7 +21,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
 
-use super::{WINDOW, bound, part::Part, rounds::Round, together};
+use super::{WINDOW, bound, part::Part, rounds::Round, telling::Work, together};
 use crate::{
     config::Peer,
     dial::{self, Dialled},
@@ -65,19 +62,19 @@ struct Other {
     answers: Streaming<pb::EvaluateResponse>,
 }
 
-/// Makes the own list: a line for each item, unsorted. `done` counts items.
+/// Makes the own list: a line for each item, unsorted.
 pub(super) async fn lines(
     node: &Arc<Node>,
     part: &Arc<Part>,
     round: &Arc<Round>,
-    done: &AtomicU64,
+    work: &Work,
 ) -> Result<SealedSorter<LINE>, Fault> {
     let roster = round.roster.document();
     let own = &node.config.id;
     let rest = roster.participants.iter().filter(|one| one.id != *own);
     let keys = rest.clone().map(|one| picture::key_of(&one.key));
     let keys = keys.collect::<Result<Vec<_>, _>>().map_err(NodeError::Request)?;
-    let mut others = try_join_all(rest.map(|one| connect(node, part, round, &one.id))).await?;
+    let mut others = try_join_all(rest.map(|one| work.wait_for(&one.id, connect(node, part, round, &one.id)))).await?;
     let mut owner = Owner::start(
         round.share.clone(),
         keys,
@@ -109,7 +106,8 @@ pub(super) async fn lines(
             for other in &others {
                 let message = Asked::Blinded(blinded.encoded().to_vec()).into();
                 if let Some(requests) = &other.requests {
-                    let sent = send(requests, message, node.config.limits.idle_stream, &other.name).await;
+                    let sending = send(requests, message, node.config.limits.idle_stream, &other.name);
+                    let sent = work.wait_for(&other.id, sending).await;
                     sent.map_err(|error| other.fault(error))?;
                 }
             }
@@ -121,7 +119,8 @@ pub(super) async fn lines(
         };
         let mut answers = Vec::with_capacity(others.len());
         for other in &mut others {
-            answers.push(other.answer(node).await?);
+            let id = other.id.clone();
+            answers.push(work.wait_for(&id, other.answer(node)).await?);
         }
         let combining = move || {
             let combined = owner.combine(&blinded, &answers);
@@ -136,7 +135,7 @@ pub(super) async fn lines(
             }),
             None => Fault::Own(NodeError::Broken("a participant that there is not is blamed")),
         })?;
-        done.fetch_add(members.len() as u64, Ordering::Relaxed);
+        work.add(members.len());
         let marking = Arc::clone(part);
         let pushing = blocking(move || {
             let lines = members.iter().zip(&pseudonyms).map(|(member, pseudonym)| {

@@ -1,17 +1,10 @@
 //! A participant's part in a picture.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use overlap_agreement::{Participant, Roster, Signed};
 use overlap_audit::{Digest, Outcome};
 use overlap_proto::{
-    CHUNK,
     fault::Reason,
     pb::peer as pb,
     peer::Mode,
@@ -19,19 +12,20 @@ use overlap_proto::{
 };
 use overlap_psi::{
     PeerMisbehaved,
-    joint::{Entry, Mark, Share},
+    joint::{Mark, Share},
 };
 use overlap_records::{Kind, Visibility};
 use overlap_store::{Classes, Dataset, KeptPicture, Link, Member, Months, SealedSorter, Selection, Sorted, StoreError};
-use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::{
     mesh::{self, Fault, LINE},
     roles,
-    rounds::{Round, Taking},
+    rounds::{Round, Taking, evaluated_for},
+    telling::{Replies, Work, tell, working},
 };
 use crate::{
     agreements::Held,
@@ -40,15 +34,9 @@ use crate::{
     node::{Node, now},
     policy::{self, LeadTerms},
     pool::blocking,
-    session::{send, send_blocking, spill_directory},
+    session::{send, spill_directory},
     spine::{Finding, Opened, Session},
 };
-
-/// How often the coordinator hears that this node is at work.
-const BETWEEN: Duration = Duration::from_millis(500);
-
-/// Messages towards the coordinator that wait for the network.
-pub(crate) type Replies = mpsc::Sender<Result<pb::TakeResponse, Status>>;
 
 /// What this node takes part with; made of an opened query alone.
 pub(crate) struct Part {
@@ -102,7 +90,8 @@ where
         let reading = working(self.replies.clone(), Arc::default());
         let part = Part::of_holder(opened, &self.open).await?;
         drop(reading);
-        let kept = take_part(node, part, self.requests, self.replies, handed).await?;
+        let Self { requests, replies, .. } = self;
+        let kept = take_part(node, part, requests, replies, (handed, &mut finding.remark)).await?;
         Ok((Outcome::Done, kept))
     }
 }
@@ -122,7 +111,13 @@ impl Part {
             return Ok(None);
         };
         let agreement = Arc::clone(&terms.agreement);
-        let part = Self::new(&node.config.id, agreement, dataset, &terms.open, u64::MAX);
+        let part = Self::new(
+            &node.config.id,
+            agreement,
+            dataset,
+            &terms.open,
+            terms.max_set_size(None),
+        );
         part.await.map(Some)
     }
 
@@ -224,10 +219,7 @@ impl Part {
             } else if one.id == self.coordinator && one.size > self.announced {
                 return wrong("the coordinator takes part with more items than it announced");
             } else if one.size > self.max_size {
-                let message = format!(
-                    "{} takes part with {} items, more than the {} that the agreement allows",
-                    one.id, one.size, self.max_size
-                );
+                let message = format!("{} takes part with more items than the agreement allows", one.id);
                 return Err(NodeError::limit("max_set_size", message));
             }
         }
@@ -268,7 +260,7 @@ pub(crate) async fn take_part<S>(
     part: Part,
     mut requests: S,
     replies: Replies,
-    handed: Arc<AtomicU64>,
+    (handed, remark): (Arc<AtomicU64>, &mut Option<String>),
 ) -> Result<Kept, NodeError>
 where
     S: Stream<Item = Result<pb::TakeRequest, Status>> + Send + Unpin,
@@ -277,7 +269,7 @@ where
     let part = Arc::new(part);
     let (mut number, mut before) = (1, None);
     let links = loop {
-        let this = (number, &mut before);
+        let this = (number, &mut before, &mut *remark);
         match round(node, &part, &taking, this, &mut requests, &replies, &handed).await? {
             Ended::Again(next) => number = next,
             Ended::Done(list) => break *list,
@@ -308,7 +300,7 @@ async fn round<S>(
     node: &Arc<Node>,
     part: &Arc<Part>,
     taking: &Taking<'_>,
-    (number, before): (u32, &mut Option<Roster>),
+    (number, before, remark): (u32, &mut Option<Roster>, &mut Option<String>),
     requests: &mut S,
     replies: &Replies,
     handed: &Arc<AtomicU64>,
@@ -330,12 +322,13 @@ where
     };
     part.check(node, &roster, (number, before.as_ref()), &share)?;
     *before = Some(roster.document().clone());
+    *remark = Some(evaluated_for(&roster));
     let round = Arc::new(Round::new(*roster, part.signer, share));
     taking.enter(Arc::clone(&round));
     fault::point(overlap_audit::Side::Holder, "in-round");
 
-    let done = Arc::new(AtomicU64::new(0));
-    let working = working(replies.clone(), Arc::clone(&done));
+    let work = Arc::new(Work::default());
+    let working = working(replies.clone(), Arc::clone(&work));
     let made = tokio::select! {
         biased;
         () = round.betrayed.cancelled() => {
@@ -348,7 +341,7 @@ where
             Coming::Done if part.size == 0 => nothing(node),
             Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
         },
-        made = mesh::lines(node, part, &round, &done) => made,
+        made = mesh::lines(node, part, &round, &work) => made,
     };
     drop(working);
     let lines = match made {
@@ -363,44 +356,34 @@ where
             reply(node, part, replies, failed).await?;
             return match coming(part, number, requests).await? {
                 Coming::Again(next) => Ok(Ended::Again(next)),
+                Coming::Done if part.size == 0 => nothing(node),
                 Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
             };
         }
     };
-    // told in a thread that is waited for: nothing of this round comes after the next has begun
-    let cut = Arc::new(AtomicBool::new(false));
-    let telling = {
-        let (replies, cut, handed) = (replies.clone(), Arc::clone(&cut), Arc::clone(handed));
-        let peer = part.coordinator.clone();
-        blocking(move || {
-            let mut sorted = lines.finish()?;
-            let mut lines = sorted.iter()?;
-            loop {
-                let chunk: Vec<[u8; LINE]> = lines.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
-                if chunk.is_empty() || cut.load(Ordering::Relaxed) {
-                    break;
-                }
-                handed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                let entries = chunk.iter().map(entry).collect();
-                send_blocking(&replies, Ok(Response::Entries(entries).into()), None, &peer)?;
-            }
-            drop(lines);
-            Ok::<_, NodeError>(sorted)
-        })
-    };
+    // told in a thread that is waited for: nothing of this round comes after the next has begun, nor after the session has ended
+    let over = CancellationToken::new();
+    let _ends = over.clone().drop_guard();
+    let telling = tell(
+        lines,
+        replies.clone(),
+        Arc::clone(handed),
+        over.clone(),
+        part.coordinator.clone(),
+    );
     tokio::pin!(telling);
     let next = tokio::select! {
         biased;
-        told = &mut telling => return told?.map(|list| Ended::Listed(Box::new(list))),
+        told = &mut telling => return told.map(|list| Ended::Listed(Box::new(list))),
         next = coming(part, number, requests) => next,
     };
     if matches!(next, Ok(Coming::Done)) {
         // it has taken the last before this side has noticed
-        return telling.await?.map(|list| Ended::Done(Box::new(list)));
+        return telling.await.map(|list| Ended::Done(Box::new(list)));
     }
     // a coordinator that hangs up takes no more either, and the telling ends with it
-    cut.store(true, Ordering::Relaxed);
-    let told = telling.await?;
+    over.cancel();
+    let told = telling.await;
     match next? {
         Coming::Again(next) => told.map(|_| Ended::Again(next)),
         Coming::Done | Coming::Roster(_) => Err(part.misbehaved()),
@@ -412,13 +395,6 @@ fn nothing(node: &Node) -> Result<Ended, NodeError> {
     let directory = spill_directory(node).map_err(StoreError::Spill)?;
     let list = SealedSorter::new(&directory).finish()?;
     Ok(Ended::Done(Box::new(list)))
-}
-
-fn entry(line: &[u8; LINE]) -> Entry {
-    let (mut pseudonym, mut mark) = ([0; 16], [0; 4]);
-    pseudonym.copy_from_slice(&line[..16]);
-    mark.copy_from_slice(&line[16..20]);
-    Entry { pseudonym, mark }
 }
 
 /// What a coordinator may say.
@@ -461,17 +437,6 @@ impl Part {
 async fn reply(node: &Node, part: &Part, replies: &Replies, response: Response) -> Result<(), NodeError> {
     let idle = node.config.limits.idle_stream;
     send(replies, Ok(response.into()), idle, &part.coordinator).await
-}
-
-/// Tells the coordinator again and again how far this node is, for as long as what is returned lives.
-fn working(replies: Replies, done: Arc<AtomicU64>) -> tokio_util::task::AbortOnDropHandle<()> {
-    tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(BETWEEN).await;
-            let response = Response::Working(done.load(Ordering::Relaxed));
-            let _ = replies.try_send(Ok(response.into()));
-        }
-    }))
 }
 
 impl Kept {

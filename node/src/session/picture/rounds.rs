@@ -112,6 +112,19 @@ impl Drop for Taking<'_> {
     }
 }
 
+/// For whom a node evaluates in a round, and how much: for the log of all that are in it.
+pub(super) fn evaluated_for(roster: &Signed<Roster>) -> String {
+    let told = roster.document();
+    let sizes = told.participants.iter().map(|one| format!("{} {}", one.id, one.size));
+    let sizes: Vec<String> = sizes.collect();
+    format!(
+        "round {} with roster {}: {}",
+        told.round,
+        roster.hash(),
+        sizes.join(", ")
+    )
+}
+
 impl Round {
     pub(super) fn new(roster: Signed<Roster>, signer: Digest, share: Share) -> Self {
         Self {
