@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout,
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
@@ -41,10 +41,16 @@ pub(crate) struct Caller {
     tls: Arc<ArcSwap<tls::Listener>>,
 }
 
+/// How long the caller of a connection that ends may take to hang up too.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// An accepted connection.
 pub(crate) struct Connection {
     stream: TlsStream<Counted>,
     caller: Caller,
+    /// Set once everything was sent: until when the caller's last bytes are read. A socket that is closed over unread bytes resets the connection,
+    /// and takes with it what the caller has not read yet.
+    lingers: Option<Pin<Box<Sleep>>>,
     _of_the_caller: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -119,6 +125,7 @@ impl Listening {
                     let connection = Connection {
                         stream,
                         caller,
+                        lingers: None,
                         _of_the_caller: of_the_caller,
                         _of_all: of_all,
                     };
@@ -226,6 +233,20 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        let Self { stream, lingers, .. } = &mut *self;
+        let lingers = lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut scratch = [0; 4096];
+        while lingers.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                // it hung up, which is all that was waited for
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }

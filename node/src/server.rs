@@ -173,15 +173,18 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     wait_for_stop(&node).await?;
     drain(&node).await;
     background.shutdown().await;
-    // connections that idle would hold the servers up: the queries are done, so they may be cut
+    // what was answered last may still be on its way to a slow reader; who reads no more is cut
     for server in [serve_peers, serve_operators] {
-        match tokio::time::timeout(Duration::from_millis(500), server).await {
+        match tokio::time::timeout(LAST_WORDS, server).await {
             Ok(Ok(served)) => served?,
             Ok(Err(_)) | Err(_) => tracing::debug!("connections were cut at shutdown"),
         }
     }
     Ok(())
 }
+
+/// How long connections have to end once all queries have.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
     let data_key = config.read_data_key()?;
