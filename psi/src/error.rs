@@ -47,6 +47,9 @@ pub enum PeerMisbehaved {
     /// What is said of a pseudonym cannot be.
     #[error("a list says of a pseudonym what cannot be")]
     BadMark,
+    /// A snapshot filter whose parts do not fit together.
+    #[error("a snapshot filter cannot be one")]
+    BadFilter,
     /// Another size of its set than it said before, or a larger one than it may have.
     #[error(
         "its set has another size than it said before, or is larger than the agreement allows (limit max_set_size)"

@@ -6,6 +6,7 @@
 //! - [`oprf`]: RFC 9497 `OPRF(ristretto255, SHA-512)`, the one hash-to-group of every protocol here.
 //! - [`dh`]: DH-PSI for two parties, modes `hits` (with labels or without) and `count`.
 //! - [`joint`]: joint OPRF for two parties and more, with the proofs of [`dleq`].
+//! - [`voprf`]: single lookups in what others hold, in a [`filter`] of theirs.
 //!
 //! A further protocol becomes a further module beside [`dh`] and a further [`Protocol`]; its machines have the same shape: a
 //! step consumes the machine and returns it with the message to send.
@@ -15,11 +16,13 @@
 pub mod dh;
 pub mod dleq;
 mod error;
+pub mod filter;
 mod group;
 mod item;
 pub mod joint;
 pub mod mirror;
 pub mod oprf;
+pub mod voprf;
 
 pub use error::{ApiMisuse, Error, PeerMisbehaved};
 pub use group::{Element, Encoded, Key, Stored};
