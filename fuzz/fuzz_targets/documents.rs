@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overlap_agreement::{Agreement, Document, Order, Roster, Signed, SigningKey, Statement, diff, from_toml};
+use overlap_agreement::{Agreement, Document, Order, Plan, Roster, Signed, SigningKey, Statement, Step, diff, from_toml};
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n-----END PRIVATE KEY-----\n";
 
@@ -33,5 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
     read::<Order>(bytes);
     read::<Roster>(bytes);
     read::<Statement>(bytes);
+    read::<Plan>(bytes);
+    read::<Step>(bytes);
     let _ = std::str::from_utf8(bytes).map(SigningKey::from_pem);
 });
