@@ -42,6 +42,8 @@ pub enum Vice {
     Hinders,
     /// It says of another that it does not do its part, and is larger in the next round.
     Grows,
+    /// It says of one after the other that they do not do their part.
+    Accuses,
 }
 
 /// A participant under the test's control, in the place of an agency's node. It announces three items.
@@ -92,17 +94,21 @@ impl PictureService for Vicious {
                 let says = match Told::try_from(message).unwrap() {
                     Told::Open(_) => ready(1, if vice == Vice::Hinders { 1000 } else { ITEMS }),
                     Told::Again(round) if vice == Vice::Grows => ready(round, ITEMS + 1),
-                    Told::Roster(_) => match vice {
+                    Told::Again(round) if vice == Vice::Accuses => ready(round, ITEMS),
+                    Told::Roster(roster) => match vice {
                         Vice::HangsUp => return,
                         Vice::Silent | Vice::OtherKey => continue,
                         Vice::Busy | Vice::Hinders => {
                             tokio::spawn(at_work(replies.clone(), vice));
                             continue;
                         }
-                        Vice::Grows => Says::Failed {
-                            participant: "spiffe://overlap.example/agency/iszw".to_owned(),
-                            why: "it says so".to_owned(),
-                        },
+                        Vice::Grows | Vice::Accuses => {
+                            let other = if roster.document().round == 1 { "iszw" } else { "kmar" };
+                            Says::Failed {
+                                participant: format!("spiffe://overlap.example/agency/{other}"),
+                                why: "it says so".to_owned(),
+                            }
+                        }
                         Vice::Short => Says::Entries(vec![entry(1, 0), entry(2, 0)]),
                         Vice::Unsorted => Says::Entries(vec![entry(2, 0), entry(1, 0), entry(3, 0)]),
                         Vice::BadMarks => Says::Entries(vec![entry(1, 0), entry(2, 200), entry(3, 0)]),

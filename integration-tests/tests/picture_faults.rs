@@ -144,6 +144,21 @@ async fn who_says_another_size_in_the_next_round_is_named_and_not_those_who_woul
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_it_of_a_second_one_is_left_out_itself() {
+    let gathering = gathering(&["emm", "iszw", "kmar"]);
+    HostileParticipant::start(&gathering.world, "politie", Vice::Accuses).await;
+    tokio::task::block_in_place(|| {
+        let ran = run(&gathering, &["--min-participants", "2"]);
+        let message = text_of(&ran.failure()["message"]).to_owned();
+        assert!(message.starts_with("1 can take part"), "{message}");
+        assert!(
+            message.contains("politie cannot answer now") && message.contains("second one"),
+            "{message}"
+        );
+    });
+}
+
 #[test]
 fn a_link_that_is_cut_leaves_its_participant_out_until_it_heals() {
     let mut gathering = Gathering::new(&NAMES, "disclose = [\"reference\"]");

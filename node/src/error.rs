@@ -28,6 +28,9 @@ pub(crate) enum NodeError {
     /// The peer was reached, and has a fault of its own.
     #[error("{peer} cannot answer now: {why}")]
     PeerFailed { peer: String, why: String },
+    /// One participant of a picture says of another that it cannot go on for it.
+    #[error("{peer} cannot answer now: {by} says of it: {why}")]
+    PeerAccused { peer: String, by: String, why: String },
     /// The peer sent a message that is not what it has to be.
     #[error("{peer} sent a message that is not what it has to be: {source}")]
     PeerWire { peer: String, source: WireError },
@@ -98,6 +101,7 @@ impl NodeError {
             Self::Request(_) | Self::Refused { .. } | Self::PeerRefused { .. } | Self::Draining => Outcome::Denied,
             Self::Unreachable { .. }
             | Self::PeerFailed { .. }
+            | Self::PeerAccused { .. }
             | Self::PeerWire { .. }
             | Self::PeerProtocol { .. }
             | Self::PeerIdle { .. }
@@ -118,6 +122,7 @@ impl NodeError {
             Self::PeerRefused { .. } => Reason::PeerRefused,
             Self::Unreachable { .. }
             | Self::PeerFailed { .. }
+            | Self::PeerAccused { .. }
             | Self::PeerHungUp { .. }
             | Self::PeerIdle { .. }
             | Self::PeerSilent { .. } => Reason::PeerUnreachable,
@@ -139,6 +144,7 @@ impl NodeError {
             Self::Request(_)
             | Self::Refused { .. }
             | Self::PeerFailed { .. }
+            | Self::PeerAccused { .. }
             | Self::Log(_)
             | Self::Store(_)
             | Self::Draining

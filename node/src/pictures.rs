@@ -49,6 +49,9 @@ const PIECE: usize = 256 << 10;
 /// Messages that wait for the user's side.
 const QUEUE: usize = 64;
 
+/// Items done from which on it is told how quickly, where sizes are not.
+const LARGE: u64 = 1000;
+
 /// The pictures that this node leads now.
 #[derive(Default)]
 pub(crate) struct Running(Mutex<BTreeMap<Uuid, UnderWay>>);
@@ -267,8 +270,11 @@ fn tell(node: &Node, opened: &Opened<LeadTerms>, step: &Step<'_>, out: &Out) {
                     return;
                 };
                 let rate = under_way.rate(name, phase, items.0);
-                progress.items_per_second = two_digits(rate);
-                progress.seconds_left = two_digits((items.1 - items.0.min(items.1)) as f64 / rate.max(1.0));
+                // of a small set it would be the size
+                if terms.min_count <= 1 || items.0 >= LARGE {
+                    progress.items_per_second = two_digits(rate);
+                    progress.seconds_left = two_digits((items.1 - items.0.min(items.1)) as f64 / rate.max(1.0));
+                }
                 let known = under_way.summary.progress.iter_mut();
                 if let Some(known) = known.into_iter().find(|one| one.participant == *name) {
                     known.clone_from(&progress);

@@ -44,6 +44,20 @@ pub enum FiguresError {
     /// No such role.
     #[error("{0} is no role that is counted: suspect, convicted, victim or other")]
     NoRole(String),
+    /// The picture is of other roles.
+    #[error("the picture is not of subjects in the role {0}: it was asked for {1}")]
+    OtherRoles(String, String),
+    /// Nothing of the kind is told, or no role.
+    #[error("the picture tells no counts of {0} by role: they would give small counts away; run one with --role alone")]
+    NotTold(String),
+    /// The picture begins later.
+    #[error("the picture begins in {begins}: it cannot tell of {since}")]
+    Before {
+        /// When it begins.
+        begins: Month,
+        /// The first that was asked for.
+        since: Month,
+    },
     /// An operational picture has no months.
     #[error("an operational picture has no months: figures need one of statistics")]
     Operational,
@@ -89,6 +103,16 @@ pub fn figures(
     })?;
     if !["suspect", "convicted", "victim", "other"].contains(&role) {
         return Err(FiguresError::NoRole(role.to_owned()));
+    }
+    if role != "other" && !picture.roles.iter().any(|one| one == role) {
+        return Err(FiguresError::OtherRoles(role.to_owned(), picture.roles.join(", ")));
+    }
+    if found.roles.is_empty() {
+        return Err(FiguresError::NotTold(kind.to_owned()));
+    }
+    let first: Option<Month> = picture.since.as_deref().and_then(|month| month.parse().ok());
+    if let Some(begins) = first.filter(|begins| since < *begins) {
+        return Err(FiguresError::Before { begins, since });
     }
     let months = u32::from(through.number()) + 1;
     let months = months.saturating_sub(u32::from(since.number()));

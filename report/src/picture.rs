@@ -202,6 +202,11 @@ impl KindPicture {
         self.unique != Some(self.told())
     }
 
+    /// What stands before sums of counts some of which may be withheld.
+    pub(crate) fn at_least(&self) -> &'static str {
+        if self.is_partial() { "≥ " } else { "" }
+    }
+
     /// By roles: of all subjects, with no agencies, then of each combination as far as it is told.
     pub fn role_counts(&self) -> impl Iterator<Item = (&[String], &RoleCount)> {
         let of_all = self.roles.iter().map(|one| (&[][..], one));

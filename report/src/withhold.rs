@@ -1,7 +1,7 @@
 //! Small cells: which counts of a table may be told so that none below a minimum can be worked out.
 //!
-//! Three tables are told of a picture, each with its own rule: by combination of agencies ([`combinations`]), where readers may know what
-//! every agency has; by role and month, a tree; and by combination, role and month ([`split`]), which has totals in common with
+//! Three tables are told of a picture, each with its own rule: by combination of agencies and role ([`combinations`]), where readers may know
+//! what every agency has; by role and month, a tree; and the months of a combination and role ([`split`]), which have totals in common with
 //! either of the others.
 //!
 //! A tree has a total, its parts, and theirs. A count below the minimum is withheld (primary suppression). Under each total that

@@ -28,7 +28,7 @@ fn picture(tally: &Tally, kinds: &[&str], least: u64) -> Picture {
         agreement: "emm/digw".into(),
         purpose: "thb".into(),
         case_reference: "EMM-1".into(),
-        roles: vec!["suspect".into()],
+        roles: vec!["suspect".into(), "victim".into()],
         since: Some("2026-01".into()),
         min_count: least,
         agencies: NAMES.iter().map(agency).collect(),
@@ -90,11 +90,13 @@ fn figures_say_when_they_are_a_part() {
     add(&mut tally, 0, 0b100, Roles::VICTIM, 3, 2);
     let picture = picture(&tally, &["person"], 5);
     let (since, through) = ("2026-01".parse().unwrap(), "2026-09".parse().unwrap());
-    let told = figures(&picture, "person", "victim", since, through, None).unwrap();
-    assert_eq!((told.to_date, told.at_least), (0, true));
+    let not_told = Err(FiguresError::NotTold("person".into()));
+    assert_eq!(figures(&picture, "person", "victim", since, through, None), not_told);
+    let picture = self::picture(&year(), &["person"], 12);
     let early = "2026-08".parse().unwrap();
     let told = figures(&picture, "person", "suspect", since, early, None).unwrap();
-    assert_eq!(told.months, 8);
+    // of the months one is withheld, which a part of the year does not tell
+    assert_eq!((told.months, told.at_least), (8, true));
     let unknown = FiguresError::NoKind("phone".into(), "person".into());
     assert_eq!(
         figures(&picture, "phone", "suspect", since, through, None),
@@ -103,6 +105,15 @@ fn figures_say_when_they_are_a_part() {
     assert!(matches!(
         figures(&picture, "person", "boss", since, through, None),
         Err(FiguresError::NoRole(_))
+    ));
+    // nothing is made up of what the picture is not of
+    assert!(matches!(
+        figures(&picture, "person", "convicted", since, through, None),
+        Err(FiguresError::OtherRoles(..))
+    ));
+    assert!(matches!(
+        figures(&picture, "person", "suspect", "2025-07".parse().unwrap(), early, None),
+        Err(FiguresError::Before { .. })
     ));
     assert!(matches!(
         figures(&picture, "person", "victim", through, since, None),

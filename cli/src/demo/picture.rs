@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::story::{EXPORTS, load};
 use crate::{
     client::{self, Failure},
+    files,
     fleet::{CASE, Convened, DATASET, Fleet, ORDER, PURPOSE},
     hits::FollowUpShape,
     output::{Output, table},
@@ -29,6 +30,7 @@ struct Shape {
 }
 
 pub(super) async fn run(directory: &Path, out: &Path, output: &mut Output) -> Result<(), Failure> {
+    files::create_dir(out).map_err(Failure::usage)?;
     let names = EXPORTS.map(|(name, ..)| name);
     output.say(
         "Four agencies, each with its own node, keys, store and messy export. All people and numbers are made up.\n",

@@ -27,7 +27,10 @@ pub(crate) fn print(out: &mut dyn Write, picture: &Picture) -> io::Result<()> {
         picture.roles.join(", ")
     )?;
     if let Some(since) = &picture.since {
-        writeln!(out, "of records observed from {since} on")?;
+        writeln!(
+            out,
+            "of records observed from {since} on; those without a date take no part, nor does an agency that keeps none"
+        )?;
     }
     for one in &picture.dropped {
         writeln!(out, "without {}: {}", one.name, one.why)?;
@@ -219,6 +222,10 @@ pub(super) fn figures(out: &mut dyn Write, told: &Figures) -> io::Result<()> {
             grouped(target)
         )?;
     }
+    writeln!(
+        out,
+        "of subjects whose month some agency knows: an agency that keeps no dates adds none"
+    )?;
     if told.undated > 0 {
         writeln!(
             out,

@@ -11,6 +11,7 @@ use overlap_report::Picture;
 use super::{print, save, shown};
 use crate::{
     client::{self, Failure, Pictures},
+    files,
     output::{Output, grouped},
     settings::Settings,
 };
@@ -94,6 +95,10 @@ fn request(args: &Args) -> pb::RunPictureRequest {
 }
 
 pub(super) async fn run(settings: Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
+    if let Some(directory) = &args.out {
+        // before anything is asked that could then not be written
+        files::create_dir(directory).map_err(Failure::usage)?;
+    }
     let mut client = client::pictures(&settings).await?;
     let (picture, _) = lead(&mut client, request(&args), output).await?;
     let written = match &args.out {

@@ -91,14 +91,19 @@ impl Permit<LeadTerms> {
 }
 
 impl LeadTerms {
-    /// Most items that a participant may take part with for all others to go along: each bounds the others by its grant, and this node by the
-    /// least of all grants.
-    pub(crate) fn max_set_size(&self, participant: Option<&str>) -> u64 {
-        let others = self
-            .invited
-            .iter()
-            .filter(|one| participant != Some(one.peer.id.as_str()));
-        others.map(|one| one.grant.max_set_size).min().unwrap_or(u64::MAX)
+    /// Most items that one may take part with for all of these others to go along: each bounds the others by its grant, and this node by the least
+    /// of all grants.
+    pub(crate) fn max_set_size<'a>(&self, others: impl Iterator<Item = &'a str>) -> u64 {
+        let grants = &self.invited;
+        let bound = |id: &str| {
+            let grant = grants.iter().find(|one| one.peer.id == id);
+            let least = || grants.iter().map(|one| one.grant.max_set_size).min();
+            grant
+                .map(|one| one.grant.max_set_size)
+                .or_else(least)
+                .unwrap_or(u64::MAX)
+        };
+        others.map(bound).min().unwrap_or(u64::MAX)
     }
 
     fn query(&self) -> Query {

@@ -1,5 +1,6 @@
 //! Pictures: the coordinator's part, each participant's part, and the mesh in which participants evaluate each other's items.
 
+mod blame;
 mod gather;
 mod lead;
 mod mesh;

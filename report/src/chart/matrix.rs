@@ -6,7 +6,7 @@ use crate::picture::{KindPicture, Picture};
 const CELL: f64 = 64.0;
 
 /// Draws what every two agencies have in common of one kind, whoever else has it; on the diagonal what each has at all. The
-/// darker, the larger a part of what the smaller of the two has.
+/// darker, the larger a part of what the smaller of the two has, or, where sizes are withheld, the more.
 pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
     let names = picture.names();
     let side = widest(names.iter().copied()) + 24.0;
@@ -19,8 +19,11 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
         names.len()
     );
     let mut chart = Chart::new(width, height, &title, &describes);
-    // what two have in common, as a part of what the smaller of them has
+    // what two have in common, as a part of what the smaller of them has; of sizes that are withheld nothing can be a part
     let part = |one: &str, other: &str| {
+        if found.is_partial() {
+            return found.of_both(one, other) as f64;
+        }
         let least = found.of_agency(one).min(found.of_agency(other));
         super::scaled(found.of_both(one, other), least, 1.0)
     };
@@ -48,13 +51,16 @@ pub fn agency_matrix(picture: &Picture, found: &KindPicture) -> String {
             let told = match both {
                 // none, or withheld
                 0 if found.is_partial() => "–".to_owned(),
-                _ => grouped(both),
+                _ => format!("{}{}", found.at_least(), grouped(both)),
             };
             chart.text_in(x + CELL / 2.0, y + CELL / 2.0 + 4.5, &told, Anchor::Middle, ink);
         }
     }
     let note = match found.is_partial() {
-        true => format!("As far as it is told: counts below {} are withheld.", picture.min_count),
+        true => format!(
+            "≥: what is told of it; counts below {} are withheld.",
+            picture.min_count
+        ),
         false => "On the diagonal: all that the agency took part with.".to_owned(),
     };
     chart.text(16.0, height - 16.0, &note, Anchor::Start);

@@ -40,7 +40,7 @@ pub fn timeline(picture: &Picture, found: &KindPicture) -> String {
     let (left, top) = (16.0 + widest(["unknown"]) + 12.0, 76.0);
     let mut notes = Vec::new();
     if unknown > 0 {
-        notes.push(format!("{} were observed nobody knows when.", grouped(unknown)));
+        notes.push(format!("Of {} no agency knows the month.", grouped(unknown)));
     }
     if skipped > 0 {
         notes.push(format!("{skipped} earlier months are in the table alone."));

@@ -63,7 +63,9 @@ pub fn upset(picture: &Picture, found: &KindPicture) -> String {
         }
         let bar = scaled(*size, largest, SIDE);
         let end = 16.0 + label_width + 10.0 + SIDE;
-        chart.bar(end - bar, middle - 8.0, bar, 16.0, INK);
+        // of what is told in part a bar is not the whole
+        let fill = if found.is_partial() { GREY } else { INK };
+        chart.bar(end - bar, middle - 8.0, bar, 16.0, fill);
         chart.text(end - bar - 6.0, middle + 4.5, label, Anchor::End);
         chart.text(left - 8.0, middle + 4.5, name, Anchor::End);
         for (at, one) in shown.iter().enumerate() {
@@ -94,8 +96,8 @@ fn has(one: &Combination, name: &str) -> bool {
 fn label(found: &KindPicture, name: &str, size: u64) -> String {
     let alone = found.combinations.iter().find(|one| one.agencies == [name]);
     match alone {
-        Some(alone) => format!("{}, {} alone", grouped(size), grouped(alone.count)),
-        None => grouped(size),
+        Some(alone) => format!("{}{}, {} alone", found.at_least(), grouped(size), grouped(alone.count)),
+        None => format!("{}{}", found.at_least(), grouped(size)),
     }
 }
 
@@ -119,7 +121,7 @@ fn notes(picture: &Picture, found: &KindPicture, several: usize) -> Vec<String> 
         )),
     }
     if found.is_partial() && found.unique.is_some() {
-        notes.push("What each agency has is at least what is shown.".to_owned());
+        notes.push("Grey bars and ≥: an agency has at least as many.".to_owned());
         notes.push("Combinations that are not shown have none, or are withheld:".to_owned());
         notes.push(format!(
             "counts below {}, and those that they could be worked out from.",

@@ -7,7 +7,7 @@ use crate::{
     picture::{Combination, KindPicture, MonthCount, RoleCount},
     withhold::{
         Node,
-        combinations::{Cell, Table},
+        combinations::{Cell, Table, Told},
         split::{Row, split},
     },
 };
@@ -31,13 +31,13 @@ impl Tally {
                 *by_role.entry(*role).or_default().entry(*month).or_default() += count;
             }
             let cells: Vec<Cell> = by_combination.iter().map(|(who, roles)| cell(*who, roles)).collect();
-            let Some((may, roles)) = choose(&cells, agencies.len(), &by_role, least) else {
+            let Some((may, roles)) = choose(&cells, &by_role, least) else {
                 return KindPicture::withheld(kind);
             };
-            let details = Details::of(&cells, &by_combination, &may, &roles);
+            let details = Details::of(&by_combination, &may, &roles, least);
             let mut told: Vec<Combination> = cells
                 .iter()
-                .zip(&may.told)
+                .zip(&may.combinations)
                 .filter(|(_, may)| **may)
                 .map(|(cell, _)| Combination {
                     agencies: names(agencies, cell.who),
@@ -71,27 +71,18 @@ fn cell(who: u64, roles: &ByRole) -> Cell {
     }
 }
 
-/// Combinations that may be told, and what they were judged by.
-struct May<'a> {
-    table: Table<'a>,
-    told: Vec<bool>,
-}
-
-/// What may be told of combinations and of roles: totals by role only where they give no combination away.
-fn choose<'a>(cells: &'a [Cell], agencies: usize, by_role: &ByRole, least: u64) -> Option<(May<'a>, ToldRoles)> {
-    let roles = told_roles(by_role, least);
+/// What may be told of combinations and of roles: totals by role only where they leave something to be told of combinations.
+fn choose(cells: &[Cell], by_role: &ByRole, least: u64) -> Option<(Told, ToldRoles)> {
     let judged = |roles: ToldRoles| {
-        let known = (!roles.is_empty()).then(|| roles.keys().copied().collect());
+        let known = roles.keys().copied().collect();
         let table = Table {
             cells,
-            agencies: u32::try_from(agencies).unwrap_or(u32::MAX),
             least,
             roles: known,
         };
-        let told = table.tell()?;
-        Some((May { table, told }, roles))
+        Some((table.tell()?, roles))
     };
-    judged(roles).or_else(|| judged(ToldRoles::new()))
+    judged(told_roles(by_role, least)).or_else(|| judged(ToldRoles::new()))
 }
 
 fn names(agencies: &[String], who: u64) -> Vec<String> {
@@ -132,20 +123,12 @@ struct Details {
 }
 
 impl Details {
-    fn of(cells: &[Cell], by_combination: &BTreeMap<u64, ByRole>, may: &May<'_>, roles: &ToldRoles) -> Self {
-        let least = may.table.least;
-        let rows: Vec<Row<'_, Roles>> = cells
+    fn of(by_combination: &BTreeMap<u64, ByRole>, may: &Told, roles: &ToldRoles, least: u64) -> Self {
+        let told = may
+            .combinations
             .iter()
-            .zip(&may.told)
-            .map(|(cell, told)| Row {
-                is_told: *told,
-                cells: &cell.roles,
-            })
-            .collect();
-        let mut told = split(&rows, |role| roles.contains_key(&role), least);
-        if !may.table.is_safe(&may.told, &told) {
-            told.fill(false);
-        }
+            .zip(&may.by_role)
+            .map(|(told, by_role)| *told && *by_role);
         let by_role: BTreeMap<u64, bool> = by_combination.keys().copied().zip(told).collect();
         let mut by_month = BTreeMap::new();
         for (role, (_, months)) in roles {

@@ -1,6 +1,6 @@
-//! Roles and months of a combination of agencies, where the sums of both are told.
+//! Months of combinations of agencies in one role, where the sums of both are told.
 //!
-//! A table of rows (combinations) and columns (roles, or months of a role). Sums of rows and of columns are told, or withheld, already. A row is told
+//! A table of rows (combinations) and columns (months). Sums of rows and of columns are told, or withheld, already. A row is told
 //! by column as a whole or not at all. All rows that are not told together must not say more than one may: in each column they have nothing or the
 //! minimum at least, and they are two or more, so that a count in them can be at least the minimum more or less than another
 //! (the bounds of Fréchet: between no more than nought and the rest of either sum).

@@ -107,12 +107,12 @@ impl Link {
     }
 
     fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Result<Response, NodeError>> {
+        // before its messages: words alone do not put the end off
+        if self.silence.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(silent(&self.name, self.patience)));
+        }
         match self.incoming.as_mut().poll_next(context) {
-            Poll::Pending => self
-                .silence
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(silent(&self.name, self.patience))),
+            Poll::Pending => Poll::Pending,
             Poll::Ready(message) => {
                 let peer = || self.name.clone();
                 Poll::Ready(match message {
@@ -134,14 +134,17 @@ impl Link {
     }
 }
 
-/// The next message of any of some participants, with its place.
+/// The next message of any of some participants, with its place; those after the one that was served last come first.
 pub(super) async fn any(
     links: &mut [Link],
+    last: usize,
     mut waits: impl FnMut(usize) -> bool,
 ) -> (usize, Result<Response, NodeError>) {
     poll_fn(|context| {
-        for (place, link) in links.iter_mut().enumerate() {
+        let count = links.len();
+        for place in (1..=count).map(|step| (last + step) % count) {
             if waits(place)
+                && let Some(link) = links.get_mut(place)
                 && let Poll::Ready(message) = link.poll(context)
             {
                 return Poll::Ready((place, message));

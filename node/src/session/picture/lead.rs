@@ -1,6 +1,10 @@
 //! The coordinator's part in a picture.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::join_all;
 use overlap_agreement::{Participant, Roster, Signed};
@@ -20,6 +24,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
+    blame::{Failed, Work, accused, disagree, second_time, too_large},
     gather::{Link, any},
     part::{Kept, Part, take_part},
     rounds::evaluated_for,
@@ -68,9 +73,6 @@ pub(crate) struct Made {
 /// The own part, which runs beside.
 type OwnPart = tokio_util::task::AbortOnDropHandle<Result<Kept, NodeError>>;
 
-/// Who failed in a round: the place, and how.
-type Failed = (usize, NodeError);
-
 impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Lead<F> {
     type Terms = LeadTerms;
     type Output = Made;
@@ -108,7 +110,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Le
         }
         let mut own = self.own_part(node, opened, &mut links).await?;
         links.sort_by(|one, other| one.id.cmp(&other.id));
-        let (mut number, mut known) = (0, BTreeMap::new());
+        let (mut number, mut known, mut accusers) = (0, BTreeMap::new(), BTreeSet::new());
         let (tally, shared, sizes) = loop {
             if links.len() < terms.min_participants.max(2) {
                 return Err(too_few(links.len(), terms.min_participants, last));
@@ -120,7 +122,14 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Session for Le
             match self.round(node, opened, &mut links, round).await? {
                 Ok(made) => break made,
                 Err(failed) => {
-                    for (place, error) in failed {
+                    for (mut place, mut error) in failed {
+                        // who has had one left out, and cannot go on for another one, is the one that cannot go on
+                        if let NodeError::PeerAccused { by, .. } = &error
+                            && !accusers.insert(by.clone())
+                            && let Some(accuser) = links.iter().position(|link| link.name == *by)
+                        {
+                            (place, error) = (accuser, second_time(by, &error));
+                        }
                         let link = links.remove(place);
                         drop_out(&link.name, &error);
                         if link.id == node.config.id {
@@ -233,13 +242,15 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let (mut participants, mut failed) = (Vec::new(), Vec::new());
         for (place, (link, ready)) in links.iter().zip(ready).enumerate() {
             // what all others would refuse to evaluate is its own fault, not theirs
-            let may = |size| link.id == node.config.id || size <= terms.max_set_size(Some(&link.id));
-            let ready = ready.and_then(|(size, key)| {
-                match *known.entry(link.id.clone()).or_insert(size) == size && may(size) {
-                    true => Ok((size, key)),
+            let others = links.iter().map(|other| other.id.as_str()).filter(|id| *id != link.id);
+            let may = |size| link.id == node.config.id || size <= terms.max_set_size(others);
+            let ready = ready.and_then(
+                |(size, key)| match *known.entry(link.id.clone()).or_insert(size) == size {
+                    true if may(size) => Ok((size, key)),
+                    true => Err(too_large(&link.name)),
                     false => Err(link.misbehaved(PeerMisbehaved::Size)),
-                }
-            });
+                },
+            );
             match ready {
                 Ok((size, key)) => participants.push(Participant {
                     id: link.id.clone(),
@@ -286,8 +297,8 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let lists_shared = query.mode == Mode::Hits;
         let mut merge = Merge::new(&sizes);
         let mut received = vec![0u64; sizes.len()];
-        // how far each is with having its items evaluated, and for whom it waits
-        let mut work: Vec<(u64, Option<String>)> = vec![(0, None); sizes.len()];
+        let mut work = vec![Work::default(); sizes.len()];
+        let mut served = 0;
         let mut hungry = vec![false; sizes.len()];
         let (mut tally, mut shared, mut met) = (Tally::default(), Vec::new(), Met::default());
         loop {
@@ -316,18 +327,20 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                     link.listen();
                 }
             }
-            let (place, message) = any(links, |place| merge.is_hungry(place)).await;
+            let (place, message) = any(links, served, |place| merge.is_hungry(place)).await;
+            served = place;
             let (Some(link), Some(size)) = (links.get(place), sizes.get(place).copied()) else {
                 return Err(NodeError::Broken("a participant that there is not"));
             };
             let blame = match message {
-                Ok(Response::Working { done, waiting_for }) => {
+                Ok(Response::Working { done, waiting_for }) if done <= size => {
                     if let (Some(work), Some(link)) = (work.get_mut(place), links.get_mut(place)) {
-                        if done > work.0 {
+                        if done > work.done {
                             link.listen();
-                            (self.progress)(opened, Step::Progress(&link.name, "evaluating", done.min(size), size));
+                            (self.progress)(opened, Step::Progress(&link.name, "evaluating", done, size));
                         }
-                        *work = (done.max(work.0), waiting_for);
+                        work.done = done.max(work.done);
+                        work.waits = waiting_for.map(|other| (other, Instant::now()));
                     }
                     continue;
                 }
@@ -347,22 +360,26 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                             if let Some(link) = links.get_mut(place) {
                                 link.listen();
                             }
+                            if let Some(work) = work.get_mut(place) {
+                                // it has all that it waited for
+                                work.waits = None;
+                            }
                             continue;
                         }
                         Err(error) => (place, error),
                     }
                 }
                 Ok(Response::Failed { participant, why }) => accused(links, own, (place, &participant), &why),
-                Err(error @ NodeError::PeerSilent { .. }) => match work.get(place) {
-                    Some((_, Some(other))) => accused(
-                        links,
-                        own,
-                        (place, other),
-                        &format!("it waits for an answer, and {error}"),
-                    ),
-                    _ => (place, error),
+                Err(error @ NodeError::PeerSilent { .. }) => match work.get(place).and_then(Work::waits) {
+                    Some(other) => {
+                        let why = format!("it waits for an answer, and {error}");
+                        accused(links, own, (place, other), &why)
+                    }
+                    None => (place, error),
                 },
-                Ok(Response::Ready { .. } | Response::Complete) => (place, link.misbehaved(PeerMisbehaved::OutOfTurn)),
+                Ok(Response::Ready { .. } | Response::Working { .. } | Response::Complete) => {
+                    (place, link.misbehaved(PeerMisbehaved::OutOfTurn))
+                }
                 Err(error) => (place, error),
             };
             return Ok(Err(vec![blame]));
@@ -372,35 +389,6 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
 
 /// What a round yields: counts, what is shared, and sizes.
 type Counted = (Tally, Vec<(Pseudonym, Subject)>, Vec<u64>);
-
-/// Who is to blame where a participant says that it cannot go on for another one: that, unless it is this node, which knows better. Who cannot
-/// reach the coordinator is left out itself.
-fn accused(links: &[Link], own: &str, (place, other): (usize, &str), why: &str) -> Failed {
-    let name = |at: usize| links.get(at).map(|link| link.name.clone()).unwrap_or_default();
-    let other = links.iter().position(|one| one.id == other);
-    let other = other.filter(|at| *at != place && links.get(*at).is_some_and(|one| one.id != own));
-    match other {
-        Some(at) => {
-            let why = format!("{} says of it: {why}", name(place));
-            (at, NodeError::PeerFailed { peer: name(at), why })
-        }
-        None => {
-            let why = format!("it cannot do its part: {why}");
-            (place, NodeError::PeerFailed { peer: name(place), why })
-        }
-    }
-}
-
-/// A pseudonym is made of an item, and that of its kind: one of these at least does not tell what it has.
-fn disagree(met: &Met, links: &[Link]) -> NodeError {
-    let names = met.parties.iter().filter_map(|(party, _)| links.get(*party));
-    let names: Vec<&str> = names.map(|link| link.name.as_str()).collect();
-    let message = format!(
-        "{} say of the same subject that it is of different kinds",
-        names.join(", ")
-    );
-    NodeError::refused(Reason::PeerMisbehaved, message)
-}
 
 /// Waits until a participant is ready for a round, which is reading its set at most; what it still says of the one before is passed over.
 async fn ready(link: &mut Link, number: u32, patience: Duration) -> Result<(u64, PublicKey), NodeError> {

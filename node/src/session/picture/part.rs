@@ -116,7 +116,7 @@ impl Part {
             agreement,
             dataset,
             &terms.open,
-            terms.max_set_size(None),
+            terms.max_set_size([node.config.id.as_str()].into_iter()),
         );
         part.await.map(Some)
     }

@@ -20,7 +20,7 @@ use super::mesh::LINE;
 use crate::{error::NodeError, pool::blocking};
 
 /// How often the coordinator hears that this node is at work.
-const BETWEEN: Duration = Duration::from_millis(500);
+pub(super) const BETWEEN: Duration = Duration::from_millis(500);
 
 /// Messages towards the coordinator that wait for the network.
 pub(crate) type Replies = mpsc::Sender<Result<pb::TakeResponse, Status>>;
@@ -85,7 +85,6 @@ pub(super) async fn tell(
             if chunk.is_empty() {
                 break;
             }
-            handed.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             let message = Ok(Response::Entries(chunk.iter().map(entry).collect()).into());
             let sent = Handle::current().block_on(async {
                 tokio::select! {
@@ -96,7 +95,7 @@ pub(super) async fn tell(
             });
             match sent {
                 None => break,
-                Some(Ok(())) => {}
+                Some(Ok(())) => drop(handed.fetch_add(chunk.len() as u64, Ordering::Relaxed)),
                 Some(Err(_)) => return Err(NodeError::PeerHungUp { peer: coordinator }),
             }
         }
