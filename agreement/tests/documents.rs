@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use overlap_agreement::{Agreement, Document, Order, Signed, SigningKey, Statement, diff, from_toml};
+use overlap_agreement::{
+    ActionVerb, Agreement, Document, Order, Plan, Signed, SigningKey, Statement, Step, diff, from_toml, is_signed,
+};
 use proptest::prelude::*;
 
 fn key(seed: u8) -> SigningKey {
@@ -169,11 +171,78 @@ fn other_forms_of_the_same_json_are_refused() {
     assert!(error.to_string().contains("canonical"), "{error}");
 }
 
+fn plan() -> String {
+    format!(
+        r#"
+id = "jad-2026-11"
+coordinator = "spiffe://overlap.example/agency/politie"
+agreement = "{}"
+purpose = "thb-investigation"
+case_reference = "JAD-2026-11"
+reason = "the days of action against exploitation"
+participants = ["spiffe://overlap.example/agency/kmar", "spiffe://overlap.example/agency/politie"]
+kinds = ["phone", "plate"]
+roles = ["suspect", "convicted"]
+from = "2026-11-30T06:00:00Z"
+until = "2026-12-04T20:00:00Z"
+checks_per_minute = 600
+"#,
+        agreement().hash()
+    )
+}
+
+#[test]
+fn a_plan_of_an_action_names_its_flaws_and_steps_count_by_the_pinned_key() {
+    let signed: Signed<Plan> = from_toml(&plan()).unwrap();
+    assert_eq!(
+        (signed.document().deadline_ms, signed.document().escalate_after_seconds),
+        (2000, 600)
+    );
+    for (from, to, words) in [
+        ("jad-2026-11\"\nco", "jad 2026\"\nco", "id must be"),
+        (
+            "\"spiffe://overlap.example/agency/kmar\", ",
+            "",
+            "there must be 2 to 64",
+        ),
+        ("2026-12-04T20", "2026-11-30T05", "until must be after"),
+        ("2026-12-04", "2028-12-04", "within 366 days"),
+        ("= 600", "= 0", "checks_per_minute must be"),
+        ("[\"phone\", \"plate\"]", "[]", "kinds must name"),
+    ] {
+        let error = from_toml::<Plan>(&plan().replacen(from, to, 1))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let step = |by: &str, signer: u8| {
+        let step = Step {
+            plan: signed.hash(),
+            by: format!("spiffe://overlap.example/agency/{by}"),
+            verb: ActionVerb::Join,
+            at: "2026-11-29T12:00:00Z".parse().unwrap(),
+            reason: "we take part".to_owned(),
+        };
+        let mut step = Signed::new(step).unwrap();
+        step.sign(&key(signer));
+        Signed::<Step>::parse(&step.to_json()).unwrap()
+    };
+    let agreement = agreement();
+    assert!(is_signed(&step("kmar", 2), agreement.document()));
+    assert!(
+        !is_signed(&step("kmar", 1), agreement.document()),
+        "nobody joins for another"
+    );
+    assert!(!is_signed(&step("iszw", 2), agreement.document()), "iszw is no party");
+    assert!(Signed::<Step>::parse(&signed.to_json()).is_err());
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_refused_without_panic(bytes: Vec<u8>, text: String) {
         let _ = Signed::<Agreement>::parse(&bytes);
         let _ = Signed::<Order>::parse(&bytes);
+        let _ = Signed::<Plan>::parse(&bytes);
         let _ = from_toml::<Agreement>(&text);
         let _ = SigningKey::from_pem(&text);
     }

@@ -120,10 +120,27 @@ impl From<Status> for Failure {
         };
         let error = match reason {
             Some(_) => anyhow::anyhow!("{}", status.message()),
+            None if hung_up(&status) => anyhow::anyhow!(
+                "the node hung up before the end, as one that stops does; `overlap log list` shows what became of what was asked"
+            ),
             None => anyhow::anyhow!("the node cannot be reached: {}", cause(&status)),
         };
         Self { kind, error, reason }
     }
+}
+
+/// Whether the connection was there, and ended early.
+fn hung_up(status: &Status) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = status.source();
+    while let Some(error) = next {
+        let in_h2 = error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+        if let Some(io) = error.downcast_ref::<std::io::Error>().or(in_h2) {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            return matches!(io.kind(), BrokenPipe | ConnectionReset | UnexpectedEof);
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Connects with the own node.

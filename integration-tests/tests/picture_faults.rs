@@ -225,7 +225,13 @@ fn a_coordinator_that_is_killed_ends_its_picture_everywhere() {
     for (told, point) in ["asker.opened", "asker.ended"].into_iter().enumerate() {
         gathering.world.agency_mut("emm").stop();
         gathering.world.agency_mut("emm").start_to_fail_at(point);
-        assert_ne!(run(&gathering, &[]).code, 0, "{point}");
+        let ran = run(&gathering, &[]);
+        assert_eq!(ran.code, 4, "{point}: {ran:?}");
+        let message = ran.failure()["message"].clone();
+        assert!(
+            text_of(&message).contains("hung up before the end"),
+            "{point}: {message}"
+        );
         gathering.world.agency_mut("emm").wait_for_death();
         gathering.world.start("emm");
         assert_eq!(gathering.world.newest_outcome("emm").0, "interrupted", "{point}");

@@ -44,6 +44,9 @@ pub enum FiguresError {
     /// No such role.
     #[error("{0} is no role that is counted: suspect, convicted, victim or other")]
     NoRole(String),
+    /// Neither the picture nor the caller says where to begin.
+    #[error("the picture has no first month: name the first that counts (--since)")]
+    NoStart,
     /// The picture is of other roles.
     #[error("the picture is not of subjects in the role {0}: it was asked for {1}")]
     OtherRoles(String, String),
@@ -110,13 +113,16 @@ pub fn figures(
     if found.roles.is_empty() {
         return Err(FiguresError::NotTold(kind.to_owned()));
     }
+    if since == Month::UNKNOWN {
+        return Err(FiguresError::NoStart);
+    }
     let first: Option<Month> = picture.since.as_deref().and_then(|month| month.parse().ok());
     if let Some(begins) = first.filter(|begins| since < *begins) {
         return Err(FiguresError::Before { begins, since });
     }
     let months = u32::from(through.number()) + 1;
     let months = months.saturating_sub(u32::from(since.number()));
-    if since == Month::UNKNOWN || !(1..=12).contains(&months) {
+    if !(1..=12).contains(&months) {
         return Err(FiguresError::Months { since, through });
     }
     let made = picture.made.get(..7).and_then(|month| month.parse::<Month>().ok());

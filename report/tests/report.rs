@@ -106,6 +106,10 @@ fn figures_say_when_they_are_a_part() {
         figures(&picture, "person", "boss", since, through, None),
         Err(FiguresError::NoRole(_))
     ));
+    assert_eq!(
+        figures(&picture, "person", "suspect", Month::UNKNOWN, through, None),
+        Err(FiguresError::NoStart)
+    );
     // nothing is made up of what the picture is not of
     assert!(matches!(
         figures(&picture, "person", "convicted", since, through, None),

@@ -163,9 +163,9 @@ pub(crate) async fn run(connection: Connection, command: Command, output: &mut O
             reason,
         } => {
             let picture = load(connection, &picture, reason).await?;
-            let since = since.or_else(|| picture.since.as_deref()?.parse().ok());
             let since = since
-                .ok_or_else(|| Failure::usage(anyhow!("the picture has no first month: name one with --since")))?;
+                .or_else(|| picture.since.as_deref()?.parse().ok())
+                .unwrap_or_default();
             let made = picture.made.get(..7).and_then(|month| month.parse::<Month>().ok());
             let before = made.and_then(|made| Month::from_number(made.number().saturating_sub(1)));
             let through = through.or(before).unwrap_or_default();

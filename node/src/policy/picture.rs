@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use overlap_proto::picture;
 use overlap_records::Identifier;
+use overlap_report::Month;
 
 use super::*;
 use crate::retention;
@@ -187,6 +189,11 @@ fn lead(
     entry.participants = participants.clone();
     if participants.len() < 2 {
         let message = "a picture needs two that take part: name another peer, or an own dataset";
+        return Err(refused(Reason::InvalidRequest, message.to_owned()));
+    }
+    let today = TimeZone::UTC.to_datetime(now).date();
+    if Month::new(today.year(), today.month()).is_some_and(|this| request.since > this.number()) {
+        let message = "no record can be observed from a month on that is still to come";
         return Err(refused(Reason::InvalidRequest, message.to_owned()));
     }
     if let Some(least) = request.min_participants.filter(|least| *least > participants.len()) {

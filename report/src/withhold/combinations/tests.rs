@@ -84,6 +84,23 @@ fn small_counts_of_a_role_hide_behind_no_large_combination() {
 }
 
 #[test]
+fn a_total_by_role_that_is_withheld_is_not_what_the_others_leave() {
+    // only the third has convicted: victims would be what is left of the total
+    let of = [
+        (0b001, 1, 60),
+        (0b001, 4, 2),
+        (0b010, 1, 40),
+        (0b010, 4, 1),
+        (0b100, 2, 6),
+    ];
+    assert!(told(&of, 5, &[1, 2]).is_none());
+    assert!(
+        told(&of, 5, &[]).is_some(),
+        "without totals by role the combinations are told"
+    );
+}
+
+#[test]
 fn an_agency_that_has_next_to_nothing_takes_nobody_with_it() {
     let of = [
         (0b001, 1, 50),
