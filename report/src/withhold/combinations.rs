@@ -136,6 +136,10 @@ impl Table<'_> {
                 .map(|cell| cell.roles.values().all(is_large))
                 .collect(),
         };
+        if self.least <= 1 {
+            // nothing is small
+            return Some(told);
+        }
         let (mut added, mut judging) = (Vec::new(), self.begin().ok()?);
         while let Some(exposed) = self.exposed(&told, &mut judging).ok()? {
             let shares = |at: &usize| self.cells[*at].who & exposed != 0;

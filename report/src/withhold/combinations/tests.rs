@@ -125,6 +125,15 @@ fn many_agencies_are_judged_in_time() {
     assert!(told(&many, 5, &[0, 1, 2]).is_some());
 }
 
+#[test]
+fn without_a_minimum_all_is_told_however_much_it_is() {
+    let many: Vec<(u64, u8, u64)> = (1..=30_000).map(|who| (who, 1, 1)).collect();
+    let (combinations, by_role) = told(&many, 1, &[1]).unwrap();
+    assert_eq!((combinations.len(), by_role.len()), (30_000, 30_000));
+    // with one, a table that is too large to be judged is not told
+    assert!(told(&many, 2, &[1]).is_none());
+}
+
 /// How small and how large a reader can make each unknown count, found by trying all.
 fn bounds(unknown: &[(u64, Roles)], known: &[(Sum, u64)]) -> Vec<Vec<f64>> {
     let covers = |sum: &Sum, (who, role): &(u64, Roles)| match sum {
