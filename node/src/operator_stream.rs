@@ -29,11 +29,11 @@ use crate::{
     error::NodeError,
     findings::Findings,
     node::{Node, now},
-    policy::{self, Denial, Permit, User},
+    policy::{self, Denial, Permit, Terms, User},
     pool::{Pool, blocking},
     retention,
     rules::Action,
-    session::{self, Ask, Progress},
+    session::{self, Ask, Progress, committed},
     spine::{self, Finding, Opened},
 };
 
@@ -70,7 +70,7 @@ async fn ask_and_tell(
 ) -> Result<(), NodeError> {
     let (decision, session) = match decision {
         Ok(permit) => match node.session_with(&permit.terms().peer.id) {
-            Ok(session) => (commit(node, permit).await?, Some(session)),
+            Ok(session) => (committed(node, permit, Permit::<Terms>::commit).await?, Some(session)),
             Err(error) => (Err(permit.deny(error)), None),
         },
         denied => (denied, None),
@@ -148,16 +148,6 @@ fn kinds_of(rows: &[FollowUp]) -> Vec<pb::KindCount> {
     }
     let kinds = kinds.into_iter().map(|(kind, items)| pb::KindCount { kind, items });
     kinds.collect()
-}
-
-/// Commits to the set, before anything is said to anybody.
-async fn commit(node: &Arc<Node>, permit: Permit) -> Result<Result<Permit, Box<Denial>>, NodeError> {
-    let running = Arc::clone(node);
-    blocking(move || match session::spill_directory(&running) {
-        Ok(spill) => permit.commit(&running, &spill),
-        Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
-    })
-    .await
 }
 
 fn step(opened: &Opened, progress: &Progress) -> pb::MatchResponse {

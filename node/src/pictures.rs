@@ -36,7 +36,7 @@ use crate::{
     retention,
     rules::Action,
     session::{
-        self,
+        committed,
         picture::{Lead, Step},
     },
     spine::{self, Finding, Opened},
@@ -116,7 +116,7 @@ async fn lead(
     })
     .await?;
     let (decision, _sessions) = match decision.and_then(|permit| places(node, permit)) {
-        Ok((permit, sessions)) => (commit(node, permit).await?, sessions),
+        Ok((permit, sessions)) => (committed(node, permit, Permit::<LeadTerms>::commit).await?, sessions),
         Err(denial) => (Err(denial), Vec::new()),
     };
     // what the report is made of is needed after the session has ended
@@ -153,19 +153,6 @@ async fn lead(
     Ok(json)
 }
 
-/// Commits to the own set, if one takes part, before anything is said to anybody.
-async fn commit(
-    node: &Arc<Node>,
-    permit: Permit<LeadTerms>,
-) -> Result<Result<Permit<LeadTerms>, Box<Denial>>, NodeError> {
-    let running = Arc::clone(node);
-    blocking(move || match session::spill_directory(&running) {
-        Ok(spill) => permit.commit(&running, &spill),
-        Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
-    })
-    .await
-}
-
 /// One of the sessions that each peer may have under way.
 #[allow(clippy::type_complexity)]
 fn places(
@@ -193,8 +180,8 @@ impl Drop for Listed<'_> {
 }
 
 impl Running {
-    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Uuid, UnderWay>) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Uuid, UnderWay>)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn all(&self) -> Vec<pb::PictureSummary> {

@@ -11,14 +11,20 @@ pub(crate) use asker::{Ask, Progress};
 pub(crate) use follow_up::{AskFollowUp, HoldFollowUp, held_record, own_records, told};
 pub(crate) use holder::{Held, Hold};
 
-use std::{io, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use overlap_proto::peer::Open;
 use overlap_psi::{ApiMisuse, Error, dh};
 use overlap_store::StoreError;
 use tokio::sync::mpsc;
 
-use crate::{error::NodeError, identity::sha256, node::Node};
+use crate::{
+    error::NodeError,
+    identity::sha256,
+    node::Node,
+    policy::{Denial, Permit},
+    pool::blocking,
+};
 
 /// The terms of the protocol, bound to the query: both sides derive the same or their tokens never meet.
 fn protocol_terms(open: &Open, asker: &str, holder: &str, holder_size: u64) -> Result<dh::Terms, NodeError> {
@@ -103,6 +109,23 @@ async fn send<T>(to: &mpsc::Sender<T>, message: T, idle: Duration, peer: &str) -
             seconds: idle.as_secs(),
         }),
     }
+}
+
+/// What became of a permit.
+type Decision<T> = Result<Permit<T>, Box<Denial>>;
+
+/// Commits to the own set of a query, before anything is said to anybody: `commit` is how a permit of its kind does.
+pub(crate) async fn committed<T: Send + 'static>(
+    node: &Arc<Node>,
+    permit: Permit<T>,
+    commit: fn(Permit<T>, &Node, &Path) -> Decision<T>,
+) -> Result<Decision<T>, NodeError> {
+    let running = Arc::clone(node);
+    blocking(move || match spill_directory(&running) {
+        Ok(spill) => commit(permit, &running, &spill),
+        Err(error) => Err(permit.deny(StoreError::Spill(error).into())),
+    })
+    .await
 }
 
 /// Where sorting may spill: beside the store, on the same disk.

@@ -82,7 +82,9 @@ fn choose(cells: &[Cell], by_role: &ByRole, least: u64) -> Option<(Told, ToldRol
         };
         Some((table.tell()?, roles))
     };
-    judged(told_roles(by_role, least)).or_else(|| judged(ToldRoles::new()))
+    let roles = told_roles(by_role, least);
+    let has_roles = !roles.is_empty();
+    judged(roles).or_else(|| has_roles.then(|| judged(ToldRoles::new())).flatten())
 }
 
 fn names(agencies: &[String], who: u64) -> Vec<String> {

@@ -1,10 +1,10 @@
 //! Which counts by combination of agencies and role may be told, for readers who know what every agency has.
 //!
 //! Such a reader knows how many of each role every agency has (each knows its own; all that take part learn each other's sizes), and all
-//! that is told: the total, totals by role, counts by combination, and of some combinations the counts by role. All of these are sums over counts that are not told. A small count is safe if these sums agree with it
-//! being the minimum or more. A linear program looks for such counts, and what it finds is checked, so that a fault of the solver withholds
-//! too much and never too little. As long as a small count is not safe, something more is withheld. Where nothing helps, not even the total is
-//! told: of two agencies the common part is the sum of both without the total. (Protecting tables by the bounds that readers can compute:
+//! that is told: the total, totals by role, counts by combination, and of some combinations the counts by role. All of these are sums over
+//! counts that are not told. A small count is safe if these sums agree with it being the minimum or more. A linear program looks for such
+//! counts, and what it finds is checked, so that a fault of the solver withholds too much and never too little. As long as a small count
+//! is not safe, something more is withheld. Where nothing helps, not even the total is told: of two agencies the common part is the sum of both without the total. (Protecting tables by the bounds that readers can compute:
 //! Fischetti and Salazar, Management Science 47(7), 2001.)
 //!
 //! What a reader of this kind knows before anything is told cannot be kept from it; it is kept from those who know less ([`Level`]).

@@ -10,15 +10,15 @@ use crate::error::NodeError;
 /// Who failed in a round: the place, and how.
 pub(super) type Failed = (usize, NodeError);
 
-/// How far a participant is with having its items evaluated.
+/// What a participant has said of its work so far.
 #[derive(Clone, Default)]
-pub(super) struct Work {
+pub(super) struct Heard {
     pub(super) done: u64,
     /// For whom it waits, and when it said so last.
     pub(super) waits: Option<(String, Instant)>,
 }
 
-impl Work {
+impl Heard {
     /// For whom it waits, if it says so still: who is dead itself is not held up by others.
     pub(super) fn waits(&self) -> Option<&str> {
         let (other, said) = self.waits.as_ref()?;

@@ -24,7 +24,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    blame::{Failed, Work, accused, disagree, second_time, too_large},
+    blame::{Failed, Heard, accused, disagree, second_time, too_large},
     gather::{Link, any},
     part::{Kept, Part, take_part},
     rounds::evaluated_for,
@@ -297,7 +297,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
         let lists_shared = query.mode == Mode::Hits;
         let mut merge = Merge::new(&sizes);
         let mut received = vec![0u64; sizes.len()];
-        let mut work = vec![Work::default(); sizes.len()];
+        let mut heard = vec![Heard::default(); sizes.len()];
         let mut served = 0;
         let mut hungry = vec![false; sizes.len()];
         let (mut tally, mut shared, mut met) = (Tally::default(), Vec::new(), Met::default());
@@ -334,7 +334,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
             };
             let blame = match message {
                 Ok(Response::Working { done, waiting_for }) if done <= size => {
-                    if let (Some(work), Some(link)) = (work.get_mut(place), links.get_mut(place)) {
+                    if let (Some(work), Some(link)) = (heard.get_mut(place), links.get_mut(place)) {
                         if done > work.done {
                             link.listen();
                             (self.progress)(opened, Step::Progress(&link.name, "evaluating", done, size));
@@ -360,7 +360,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                             if let Some(link) = links.get_mut(place) {
                                 link.listen();
                             }
-                            if let Some(work) = work.get_mut(place) {
+                            if let Some(work) = heard.get_mut(place) {
                                 // it has all that it waited for
                                 work.waits = None;
                             }
@@ -370,7 +370,7 @@ impl<F: Fn(&Opened<LeadTerms>, Step<'_>) + Send + Sync + 'static> Lead<F> {
                     }
                 }
                 Ok(Response::Failed { participant, why }) => accused(links, own, (place, &participant), &why),
-                Err(error @ NodeError::PeerSilent { .. }) => match work.get(place).and_then(Work::waits) {
+                Err(error @ NodeError::PeerSilent { .. }) => match heard.get(place).and_then(Heard::waits) {
                     Some(other) => {
                         let why = format!("it waits for an answer, and {error}");
                         accused(links, own, (place, other), &why)
