@@ -4,11 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     "proto/overlap/peer/v1/peer.proto",
     "proto/overlap/peer/v1/picture.proto",
+    "proto/overlap/peer/v1/action.proto",
     "proto/overlap/operator/v1/operator.proto",
     "proto/overlap/operator/v1/picture.proto",
+    "proto/overlap/operator/v1/action.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -100,6 +100,17 @@ pub enum ActionVerb {
 }
 
 impl ActionVerb {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Start => "start",
+            Self::Pause => "pause",
+            Self::End => "end",
+        }
+    }
+
     /// Whether it is the coordinator's.
     fn is_of_coordinator(self) -> bool {
         matches!(self, Self::Start | Self::Pause | Self::End)

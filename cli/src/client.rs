@@ -12,7 +12,10 @@ use hyper_util::rt::TokioIo;
 use overlap_proto::{
     MAX_MESSAGE,
     fault::Reason,
-    pb::operator::{operator_service_client::OperatorServiceClient, picture_service_client::PictureServiceClient},
+    pb::operator::{
+        action_service_client::ActionServiceClient, operator_service_client::OperatorServiceClient,
+        picture_service_client::PictureServiceClient,
+    },
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -33,6 +36,9 @@ pub(crate) type Client = OperatorServiceClient<Channel>;
 
 /// The same, for pictures.
 pub(crate) type Pictures = PictureServiceClient<Channel>;
+
+/// The same, for actions.
+pub(crate) type Actions = ActionServiceClient<Channel>;
 
 /// Why a command did not do what was asked; its kind is the exit code.
 #[derive(Debug)]
@@ -154,6 +160,13 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Client, Failure> {
 /// Connects with the own node, for pictures.
 pub(crate) async fn pictures(settings: &Settings) -> Result<Pictures, Failure> {
     Ok(PictureServiceClient::new(channel(settings).await?)
+        .max_decoding_message_size(16 * MAX_MESSAGE)
+        .max_encoding_message_size(MAX_MESSAGE))
+}
+
+/// Connects with the own node, for actions.
+pub(crate) async fn actions(settings: &Settings) -> Result<Actions, Failure> {
+    Ok(ActionServiceClient::new(channel(settings).await?)
         .max_decoding_message_size(16 * MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE))
 }

@@ -1,5 +1,6 @@
 //! `overlap demo`: four agencies on this machine.
 
+mod action;
 mod chance;
 mod consent;
 mod export;
@@ -45,6 +46,12 @@ enum Command {
     Picture {
         /// Directory for charts and exports
         #[arg(long, value_name = "DIR", default_value = "overlap-picture")]
+        out: PathBuf,
+    },
+    /// Let four agencies check in the street, live: hits on both sides, a record that comes later, and the numbers of the day
+    Action {
+        /// Directory for the end report
+        #[arg(long, value_name = "DIR", default_value = "overlap-action")]
         out: PathBuf,
     },
     /// Write larger made-up exports: NAME.csv with NAME.toml (its mapping) per agency, and truth.json (what they share)
@@ -111,6 +118,10 @@ pub(crate) async fn run(args: Args, output: &mut Output) -> Result<(), Failure> 
         Some(Command::Picture { out }) => {
             let directory = Directory::make(None, false).map_err(Failure::usage)?;
             picture::run(directory.path(), &out, output).await
+        }
+        Some(Command::Action { out }) => {
+            let directory = Directory::make(None, false).map_err(Failure::usage)?;
+            action::run(directory.path(), &out, output).await
         }
         None => {
             let directory = Directory::make(args.dir, args.keep).map_err(Failure::usage)?;

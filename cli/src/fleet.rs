@@ -1,7 +1,9 @@
 //! Several real nodes on this machine, with keys, certificates and agreements of their own: for the demo and for benchmarks.
 
+mod acting;
 mod convened;
 
+pub(crate) use acting::{ACTION, Acting, ready, step};
 pub(crate) use convened::{CASE, Convened, ORDER};
 
 use std::{
@@ -251,7 +253,7 @@ fn prepare(directory: &Path, name: &str, federation: &Authority) -> Result<(Agen
         &directory,
         "operator",
     )?;
-    for user in ["analyst", "operator", "functionary"] {
+    for user in ["analyst", "operator", "functionary", "coordinator"] {
         let uri = format!("spiffe://{name}.example/user/{user}");
         users.issue(
             &Issue::for_days(Subject::User, uri, DAYS)?,
@@ -337,6 +339,10 @@ roles = ["operator"]
 [[users]]
 id = "spiffe://{name}.example/user/functionary"
 roles = ["functionary"]
+
+[[users]]
+id = "spiffe://{name}.example/user/coordinator"
+roles = ["coordinator"]
 "#
     );
     for peer in all.iter().filter(|peer| peer.name != *name) {

@@ -1,5 +1,6 @@
 //! `overlap`: the command line of Overlap.
 
+mod action;
 mod agreement;
 mod approval;
 mod bench;
@@ -63,6 +64,9 @@ enum Command {
     /// See what many agencies have in common, and follow up what they share
     #[command(subcommand)]
     Picture(picture::Command),
+    /// Check persons and things live at many agencies at once: Joint Action Days, watch lists, joint teams
+    #[command(subcommand)]
+    Action(action::Command),
     /// Approve queries of other users, where your agency wants two people to look
     #[command(subcommand)]
     Approval(approval::Command),
@@ -127,6 +131,7 @@ fn run(connection: Connection, command: Command, output: &mut Output) -> Result<
         Command::Dataset(command) => runtime.block_on(dataset::run(connection, command, output)),
         Command::Match(args) => runtime.block_on(matching::run(connection.check()?, args, output)),
         Command::Picture(command) => runtime.block_on(picture::run(connection, command, output)),
+        Command::Action(command) => runtime.block_on(action::run(connection, command, output)),
         Command::Approval(command) => runtime.block_on(approval::run(connection.check()?, command, output)),
         Command::Agreement(command) => runtime.block_on(agreement::run(connection, command, output)),
         Command::Order(command) => runtime.block_on(order::run(connection, command, output)),

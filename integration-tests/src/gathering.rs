@@ -77,22 +77,7 @@ impl Gathering {
 
     /// Imports a CSV text with the columns `ref;phone;role;seen` (any subset) into dataset `cases`.
     pub fn import(&self, agency: &str, csv: &str) {
-        let (file, mapping) = self.world.write_export(agency, csv);
-        let mut record = "[record]\n".to_owned();
-        let head = csv.lines().next().unwrap();
-        if head.contains("role") {
-            record.push_str("role = \"role\"\nroles = { suspect = \"suspect\", convicted = \"convicted\", victim = \"victim\", witness = \"witness\" }\n");
-        }
-        if head.contains("seen") {
-            record.push_str("observed = \"seen\"\n");
-        }
-        if head.contains("class") {
-            record.push_str("visibility_column = \"class\"\n");
-        }
-        let toml = fs::read_to_string(&mapping).unwrap();
-        fs::write(&mapping, toml.replace("[record]\n", &record)).unwrap();
-        let ran = self.world.import_file(agency, "operator", &file, &mapping, &["--json"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        import(&self.world, agency, csv, &[]);
     }
 
     /// Leads a picture as an analyst of the first.
@@ -117,6 +102,27 @@ impl Gathering {
         self.world
             .run(&self.names[0], "analyst", &[&arguments[..], more].concat())
     }
+}
+
+/// Imports a CSV text whose columns may also be `role`, `seen` and `class`; `more` are flags.
+pub(crate) fn import(world: &World, agency: &str, csv: &str, more: &[&str]) {
+    let (file, mapping) = world.write_export(agency, csv);
+    let mut record = "[record]\n".to_owned();
+    let head = csv.lines().next().unwrap();
+    if head.contains("role") {
+        record.push_str("role = \"role\"\nroles = { suspect = \"suspect\", convicted = \"convicted\", victim = \"victim\", witness = \"witness\" }\n");
+    }
+    if head.contains("seen") {
+        record.push_str("observed = \"seen\"\n");
+    }
+    if head.contains("class") {
+        record.push_str("visibility_column = \"class\"\n");
+    }
+    let toml = fs::read_to_string(&mapping).unwrap();
+    fs::write(&mapping, toml.replace("[record]\n", &record)).unwrap();
+    let flags = [&["--json"], more].concat();
+    let ran = world.import_file(agency, "operator", &file, &mapping, &flags);
+    assert_eq!(ran.code, 0, "{ran:?}");
 }
 
 fn draft(world: &World, names: &[&str], authority: &str, grant: &str) -> String {

@@ -2,19 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
 
+mod action_day;
 mod agency;
 mod agreement;
 mod gathering;
 mod hostile;
+mod hostile_actions;
 mod hostile_pictures;
 mod process;
 mod proxy;
 mod world;
 
+pub use action_day::{ActionDay, alert, answer, by_partner};
 pub use agency::Agency;
 pub use agreement::Agreement;
 pub use gathering::{CASE, Gathering, ORDER, combinations, phones, plain};
 pub use hostile::{HostileAsker, HostileHolder, Play};
+pub use hostile_actions::{HostileAttendant, HostilePartner, Lie, opening};
 pub use hostile_pictures::{HostileCoordinator, HostileParticipant, Vice};
 pub use process::{Ran, binary, fill_disk, free_address, wait_for};
 pub use proxy::Proxy;

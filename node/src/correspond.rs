@@ -10,7 +10,7 @@ use overlap_proto::{
     pb::peer::{self as pb, peer_service_client::PeerServiceClient},
 };
 use overlap_store::{AlarmKind, PeerLog};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Response, Status, transport::Channel};
 
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
 
 /// How long queries that end at about the same time are waited for.
 const GATHER: Duration = Duration::from_millis(50);
+/// Where one comes after another, as in an action, a peer is called no more often than this.
+const APART: Duration = Duration::from_millis(500);
 /// The longest wait after a peer could not be reached.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -39,6 +41,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let mut failures = 0;
     // the first word says whether this log is the one that the peer knows, also if it has not grown
     let mut is_first = true;
+    let mut last = Instant::now();
     loop {
         let wait = match failures {
             0 if is_first => GATHER,
@@ -57,8 +60,9 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
         tokio::select! {
             () = node.draining.cancelled() => return,
             () = sleep(wait) => {}
-            () = poked => sleep(GATHER).await,
+            () = poked => sleep_until((Instant::now() + GATHER).max(last + APART)).await,
         }
+        last = Instant::now();
         match round(&node, &peer, is_first).await {
             Ok(()) => (failures, is_first) = (0, false),
             Err(error) => {

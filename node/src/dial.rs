@@ -3,13 +3,17 @@
 use std::{
     error::Error,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
 use overlap_audit::Digest;
 use overlap_proto::{
     fault::Reason,
-    pb::peer::{peer_service_client::PeerServiceClient, picture_service_client::PictureServiceClient},
+    pb::peer::{
+        action_service_client::ActionServiceClient, peer_service_client::PeerServiceClient,
+        picture_service_client::PictureServiceClient,
+    },
     plain,
 };
 use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
@@ -27,11 +31,16 @@ use crate::{
     identity::Certificate,
 };
 
+/// How often a quiet connection is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// A connection with a peer that showed its certificate.
 pub(crate) struct Dialled {
     pub(crate) client: PeerServiceClient<Channel>,
     /// The same connection, for pictures.
     pub(crate) pictures: PictureServiceClient<Channel>,
+    /// And for actions.
+    pub(crate) actions: ActionServiceClient<Channel>,
     pub(crate) certificate: Certificate,
 }
 
@@ -106,10 +115,16 @@ pub(crate) async fn dial(
     });
     // a name for HTTP/2 alone; who answers was settled above
     let channel = Endpoint::from_static("http://peer.overlap")
+        // a link that is cut without a word is found out: standing streams have no other sign
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(limits.connect)
         .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(cause(&error)))?;
     let pictures = PictureServiceClient::new(channel.clone())
+        .max_decoding_message_size(limits.message_bytes)
+        .max_encoding_message_size(limits.message_bytes);
+    let actions = ActionServiceClient::new(channel.clone())
         .max_decoding_message_size(limits.message_bytes)
         .max_encoding_message_size(limits.message_bytes);
     let client = PeerServiceClient::new(channel)
@@ -118,6 +133,7 @@ pub(crate) async fn dial(
     Ok(Dialled {
         client,
         pictures,
+        actions,
         certificate,
     })
 }

@@ -152,7 +152,7 @@ impl NodeError {
         }
     }
 
-    fn limit_name(&self) -> Option<&'static str> {
+    pub(crate) fn limit_name(&self) -> Option<&'static str> {
         match self {
             Self::Refused { limit, .. } => *limit,
             Self::PeerIdle { .. } => Some("idle_stream"),

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    actions::Actions,
     agreements::Agreements,
     config::{Config, ConfigError},
     counted::Traffic,
@@ -35,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) agreements: Agreements,
     pub(crate) orders: Orders,
+    /// What is planned, and runs, of actions.
+    pub(crate) actions: Actions,
     /// The local policy in force; replaced whole when it is read again.
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) pool: Pool,
@@ -80,6 +83,7 @@ impl Node {
         Ok(Self {
             agreements: Agreements::load(&store).map_err(unreadable)?,
             orders: Orders::load(&store).map_err(unreadable)?,
+            actions: Actions::load(&store).map_err(unreadable)?,
             rules: ArcSwap::from_pointee(config.read_rules()?),
             told: Mutex::default(),
             densities: Densities::default(),

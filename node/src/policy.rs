@@ -1,5 +1,6 @@
 //! Who may ask what: the one place that makes a [`Permit`].
 
+pub(crate) mod action;
 mod ask;
 pub(crate) mod cover;
 mod follow_up;
@@ -47,6 +48,11 @@ pub(crate) struct Permit<T = Terms> {
 pub(crate) trait Permitted: Send + Sync + 'static {
     /// When the permission ends by itself.
     fn until(&self) -> Timestamp;
+
+    /// Whether it may go on for longer than any one session.
+    fn goes_on(&self) -> bool {
+        false
+    }
 
     /// Judges a query that runs anew, after something changed that it was permitted by.
     fn check_again(&self, node: &Node, entry: &Entry, now: Timestamp) -> Result<(), NodeError>;

@@ -110,6 +110,7 @@ fn forget(node: &Node) -> Result<(), StoreError> {
     };
     node.agreements.forget(before)?;
     node.orders.forget(before)?;
+    node.actions.forget(before)?;
     policy::forget_salts(&node.store, before)?;
     Ok(())
 }

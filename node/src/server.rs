@@ -11,10 +11,12 @@ use overlap_audit::{Operation, Side};
 use overlap_proto::{
     DESCRIPTORS,
     fault::Reason,
+    pb::operator::action_service_server::ActionServiceServer as OwnActionServer,
     pb::operator::operator_service_server::OperatorServiceServer,
     pb::operator::picture_service_server::PictureServiceServer as OwnPictureServer,
     pb::peer::{
-        peer_service_server::PeerServiceServer, picture_service_server::PictureServiceServer as PeerPictureServer,
+        action_service_server::ActionServiceServer as PeerActionServer, peer_service_server::PeerServiceServer,
+        picture_service_server::PictureServiceServer as PeerPictureServer,
     },
 };
 use overlap_store::{LogSettings, Store, StoreError};
@@ -28,6 +30,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use uuid::Uuid;
 
 use crate::{
+    actions::{self, OwnActions, PeerActions},
     alarm,
     config::{Config, ConfigError},
     correspond, decisions,
@@ -127,6 +130,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     let own_pictures = OwnPictureServer::new(OwnPictures(Arc::clone(&node)))
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
+    let peer_actions = PeerActionServer::new(PeerActions(Arc::clone(&node)))
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
+    let own_actions = OwnActionServer::new(OwnActions(Arc::clone(&node)))
+        .max_decoding_message_size(config.limits.message_bytes)
+        .max_encoding_message_size(config.limits.message_bytes);
     let operators = OperatorServiceServer::new(Operators(Arc::clone(&node)))
         .max_decoding_message_size(config.limits.message_bytes)
         .max_encoding_message_size(config.limits.message_bytes);
@@ -145,11 +154,13 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
         .add_service(health_service.clone())
         .add_service(reflection)
         .add_service(own_pictures)
+        .add_service(own_actions)
         .add_service(operators);
     let serve_peers = builder(config)
         .add_service(health_service)
         .add_service(peers)
         .add_service(peer_pictures)
+        .add_service(peer_actions)
         .serve_with_incoming_shutdown(listening(&node, peer, true).run(), stop.clone().cancelled_owned());
     let serve_operators = builder(config)
         .add_routes(operator_routes)
@@ -162,10 +173,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     background.spawn(retention::check_log(Arc::clone(&node)));
     background.spawn(ldv::run(Arc::clone(&node)));
     background.spawn(decisions::remind(Arc::clone(&node)));
+    background.spawn(actions::run(Arc::clone(&node)));
     background.spawn(tell_health(Arc::clone(&node), health));
     for peer in &config.peers {
         background.spawn(correspond::run(Arc::clone(&node), peer.clone()));
         background.spawn(settle::run(Arc::clone(&node), peer.clone()));
+        background.spawn(actions::spread(Arc::clone(&node), peer.clone()));
         background.spawn(decisions::run(Arc::clone(&node), peer.clone()));
     }
     ready(config, addresses);

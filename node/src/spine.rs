@@ -147,11 +147,12 @@ async fn forbidden<T: Permitted>(node: &Arc<Node>, opened: &Opened<T>) -> NodeEr
         // the clock may be set meanwhile: looked at again every minute
         let left = Duration::try_from(until.duration_since(now())).unwrap_or_default();
         let again = Instant::now() + left.min(Duration::from_secs(60));
+        let overtime_or = if terms.goes_on() { again } else { overtime };
         tokio::select! {
             _ = changed.changed() => {}
-            () = tokio::time::sleep_until(again.min(overtime)) => {}
+            () = tokio::time::sleep_until(again.min(overtime_or)) => {}
         }
-        if Instant::now() >= overtime {
+        if Instant::now() >= overtime && !terms.goes_on() {
             return NodeError::Overtime {
                 seconds: limit.as_secs(),
             };

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod action;
 pub mod agreement;
 pub mod approval;
 mod check;

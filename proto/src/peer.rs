@@ -132,10 +132,11 @@ impl Open {
 
     /// The word for what is learnt, in the log and for policies.
     pub fn word(&self) -> &'static str {
-        match (self.is_picture(), self.mode) {
-            (false, mode) => mode.name(),
-            (true, Mode::Count) => "statistics",
-            (true, Mode::Hits) => "operational",
+        match (self.protocol, self.mode) {
+            (Protocol::DhPsi, mode) => mode.name(),
+            (Protocol::JointOprf, Mode::Count) => "statistics",
+            (Protocol::JointOprf, Mode::Hits) => "operational",
+            (Protocol::Voprf, _) => "action",
         }
     }
 

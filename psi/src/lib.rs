@@ -37,17 +37,20 @@ pub enum Protocol {
     DhPsi,
     /// Joint OPRF over ristretto255, [`joint`].
     JointOprf,
+    /// Single lookups over ristretto255, [`voprf`] with a [`filter`].
+    Voprf,
 }
 
 impl Protocol {
     /// Every protocol that this build can run.
-    pub const ALL: [Self; 2] = [Self::DhPsi, Self::JointOprf];
+    pub const ALL: [Self; 3] = [Self::DhPsi, Self::JointOprf, Self::Voprf];
 
     /// The name on the wire and in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DhPsi => "dh-psi/ristretto255/v1",
             Self::JointOprf => "joint-oprf/ristretto255/v1",
+            Self::Voprf => "voprf/ristretto255/v1",
         }
     }
 }
@@ -71,5 +74,10 @@ impl FromStr for Protocol {
 
 /// The name is of no protocol that this build can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown protocol; this build runs {} and {}", Protocol::DhPsi.name(), Protocol::JointOprf.name())]
+#[error(
+    "unknown protocol; this build runs {}, {} and {}",
+    Protocol::DhPsi.name(),
+    Protocol::JointOprf.name(),
+    Protocol::Voprf.name()
+)]
 pub struct UnknownProtocol;

@@ -1,10 +1,12 @@
 //! Charts, as SVG: black, grey and one blue that the colour-blind tell from both, with every number beside its bar. Each says the same as
 //! the tables.
 
+mod day;
 mod matrix;
 mod timeline;
 mod upset;
 
+pub use day::day;
 pub use matrix::agency_matrix;
 pub use timeline::timeline;
 pub use upset::upset;

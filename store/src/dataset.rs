@@ -3,6 +3,7 @@
 mod classes;
 mod codec;
 mod dense;
+mod entrants;
 mod holding;
 mod members;
 mod rows;
@@ -35,6 +36,8 @@ use crate::{
 pub use classes::Classes;
 pub(crate) use classes::{Class, class};
 pub(crate) use codec::{decode_dates, decode_record, encode_record};
+pub use dense::{Numbered, numbered};
+pub use entrants::Entrant;
 pub use holding::Holding;
 pub use members::{LINK, Link, Member, Months};
 pub use rows::Element;
@@ -115,6 +118,12 @@ impl ItemTags {
     pub fn hold(&self, place: &Place) -> bool {
         self.0.contains(&(place.key, place.tag))
     }
+
+    /// Whether the item of a link is one of them.
+    pub fn has(&self, link: &Link) -> bool {
+        let [high, low, tag @ ..] = *link;
+        self.0.contains(&(u16::from_be_bytes([high, low]), tag))
+    }
 }
 
 /// A numbered identifier that a match found.
@@ -186,6 +195,11 @@ impl Selection {
     /// The same, of records of these classes alone.
     pub fn of_classes(self, classes: Classes) -> Self {
         Self { classes, ..self }
+    }
+
+    /// Of records of which classes.
+    pub fn classes(&self) -> Classes {
+        self.classes
     }
 
     /// The profile.
@@ -468,6 +482,7 @@ pub(crate) fn scrub(inner: &Inner, _: &Writing<'_>) -> Result<(), StoreError> {
         Cf::Counts,
         Cf::Pictures,
         Cf::PictureLinks,
+        Cf::Alerts,
         Cf::Documents,
         Cf::LogKeys,
         Cf::LogInputs,

@@ -1,4 +1,4 @@
-//! Agreements and orders, as bytes whose meaning is the node's.
+//! Agreements, orders and actions, as bytes whose meaning is the node's.
 
 use std::sync::Arc;
 
@@ -24,6 +24,10 @@ pub enum DocumentKind {
     Order,
     /// The salt of an input commitment that an order is to be given for, with when it was drawn, under the commitment.
     Salt,
+    /// An action: its plan and the steps that were made.
+    Action,
+    /// The counters of an action, under the hash of its plan.
+    Figures,
 }
 
 /// The documents of a store.
@@ -37,6 +41,8 @@ impl DocumentKind {
             Self::Agreement => 0,
             Self::Order => 1,
             Self::Salt => 2,
+            Self::Action => 3,
+            Self::Figures => 4,
         }
     }
 }

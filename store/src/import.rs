@@ -388,6 +388,7 @@ impl Import {
         if let Some(previous) = previous {
             previous.supersede();
         }
+        store.changed.send_modify(|count| *count += 1);
         // the new version is in force; if this fails, the mark that it left makes the next start do it
         let _ = dataset::scrub(&store.inner, &writing);
         Ok(Dataset::new(version))

@@ -4,7 +4,7 @@ use overlap_audit::Side;
 use uuid::Uuid;
 
 /// Raised with every change of what is below.
-pub(crate) const SCHEMA_VERSION: u32 = 6;
+pub(crate) const SCHEMA_VERSION: u32 = 7;
 
 /// Key of the schema version in [`Cf::Meta`].
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
@@ -73,12 +73,14 @@ pub(crate) enum Cf {
     Pictures,
     /// [`link`] -> sealed match key and item tag: what stands behind a pseudonym.
     PictureLinks,
-    /// [`document`] -> sealed agreement or order, with what was stated about it.
+    /// Tag of (side, id) -> sealed alert of an action.
+    Alerts,
+    /// [`document`] -> sealed agreement, order or action, with what was stated about it.
     Documents,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Meta,
         Self::Datasets,
         Self::Items,
@@ -103,6 +105,7 @@ impl Cf {
         Self::Counts,
         Self::Pictures,
         Self::PictureLinks,
+        Self::Alerts,
         Self::Documents,
     ];
 
@@ -132,6 +135,7 @@ impl Cf {
             Self::Counts => "counts",
             Self::Pictures => "pictures",
             Self::PictureLinks => "picture-links",
+            Self::Alerts => "alerts",
             Self::Documents => "documents",
         }
     }

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod alerts;
 mod approvals;
 pub mod bench;
 mod counts;
@@ -22,10 +23,12 @@ mod pictures;
 mod seal;
 mod sorter;
 
+pub use alerts::{Alert, AlertState, AlertStep, AlertVerb, Alerts};
 pub use approvals::{Approval, Approvals, Verdict};
 pub use counts::{Counts, ToldCount};
 pub use dataset::{
-    Classes, Dataset, DatasetInfo, Element, Hit, Holding, KeyInfo, LINK, Link, Member, Months, Place, Selection,
+    Classes, Dataset, DatasetInfo, Element, Entrant, Hit, Holding, KeyInfo, LINK, Link, Member, Months, Numbered,
+    Place, Selection, numbered,
 };
 pub use documents::{DocumentKind, Documents};
 pub use error::StoreError;
@@ -49,6 +52,8 @@ use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options, WriteOptions,
 };
 
+use tokio::sync::watch;
+
 use dataset::Version;
 use keys::{Cf, SCHEMA_VERSION};
 use seal::Keys;
@@ -68,7 +73,10 @@ pub struct Store {
     approvals: Approvals,
     counts: Counts,
     pictures: Pictures,
+    alerts: Alerts,
     documents: Documents,
+    /// Counts the versions that came into force, or were erased.
+    changed: watch::Sender<u64>,
 }
 
 pub(crate) struct Inner {
@@ -104,6 +112,7 @@ impl Store {
         let approvals = Approvals::new(Arc::clone(&inner));
         let counts = Counts::new(Arc::clone(&inner));
         let pictures = Pictures::open(Arc::clone(&inner))?;
+        let alerts = Alerts::new(Arc::clone(&inner));
         let documents = Documents::new(Arc::clone(&inner));
         Ok(Self {
             inner,
@@ -114,7 +123,9 @@ impl Store {
             approvals,
             counts,
             pictures,
+            alerts,
             documents,
+            changed: watch::Sender::new(0),
         })
     }
 
@@ -148,7 +159,17 @@ impl Store {
         &self.pictures
     }
 
-    /// Agreements and orders.
+    /// Alerts of actions.
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
+    }
+
+    /// Told each time a version of a dataset comes into force, or is erased.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Agreements, orders and actions.
     pub fn documents(&self) -> &Documents {
         &self.documents
     }
@@ -212,6 +233,7 @@ impl Store {
             version.supersede();
             version.info().clone()
         });
+        self.changed.send_modify(|count| *count += 1);
         // if this fails, queries find nothing any more, and the next start makes good what is still on disk
         dataset::scrub(&self.inner, &writing)?;
         Ok(erased)

@@ -1,5 +1,6 @@
 //! `overlap bench`.
 
+mod action;
 mod import;
 mod log;
 mod network;
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     /// Measure a picture of many agencies, each with a node of its own on this machine
     #[command(after_help = "Example:\n  overlap bench picture --agencies 4 --items 100000 --json")]
     Picture(picture::Args),
+    /// Measure checks of an action: one node asks many partners on this machine, then one of them alone at saturation
+    #[command(after_help = "Example:\n  overlap bench action --partners 10 --items 1000000 --rate 50 --json")]
+    Action(action::Args),
     /// Measure an import: normalisation and hashing on one core, then end to end into a real node
     #[command(after_help = "Example:\n  overlap bench import --rows 1000000 --json")]
     Import(import::Args),
@@ -142,6 +146,7 @@ pub(crate) async fn run(command: Command, output: &mut Output) -> Result<(), Fai
     match command {
         Command::Match(args) => bench_match(args, output).await,
         Command::Picture(args) => picture::run(args, output).await,
+        Command::Action(args) => action::run(args, output).await,
         Command::Import(args) => import::run(args, output).await,
         Command::Log(args) => log::run(args, output).await,
     }

@@ -280,6 +280,16 @@ async fn wait_for_witnesses(settings: &Settings) -> Result<(), Failure> {
 }
 
 pub(super) async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<ImportShape, Failure> {
+    load_into(agency, csv, mapping, false).await
+}
+
+/// Loads an export in the place of what was there, or adds it.
+pub(super) async fn load_into(
+    agency: &Agency,
+    csv: &[u8],
+    mapping: &str,
+    append: bool,
+) -> Result<ImportShape, Failure> {
     let path = |ending: &str| agency.directory().join(format!("export.{ending}"));
     let write = |ending: &str, bytes: &[u8]| fs::write(path(ending), bytes).context("cannot write the export");
     write("csv", csv)
@@ -291,7 +301,7 @@ pub(super) async fn load(agency: &Agency, csv: &[u8], mapping: &str) -> Result<I
         mapping: &path("toml"),
         format: None,
         rejects: None,
-        append: false,
+        append,
         profile: None,
     };
     dataset::import(&mut client, DATASET, &source, ProgressBar::hidden()).await

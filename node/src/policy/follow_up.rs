@@ -380,7 +380,7 @@ fn the_match(node: &Node, side: Side, transaction: Uuid) -> Result<Entry, NodeEr
     let entry = logged.entry;
     match has_ended
         && entry.operation == Operation::Combination
-        && matches!(entry.mode.as_deref(), Some("hits" | "operational"))
+        && matches!(entry.mode.as_deref(), Some("hits" | "operational" | "action"))
     {
         true => Ok(entry),
         false => Err(none()),
@@ -444,9 +444,10 @@ fn covering(held: &Held, grants: &[&Grant], found: &Entry, kind: Kind) -> Result
     let roles = roles_of(found);
     let ask = Ask {
         purpose: found.purpose.as_deref().unwrap_or_default(),
-        mode: match found.participants.is_empty() {
-            true => Mode::Hits,
-            false => Mode::Picture,
+        mode: match found.mode.as_deref() {
+            Some("hits") => Mode::Hits,
+            Some("action") => Mode::Action,
+            _ => Mode::Picture,
         },
         tells: false,
         kinds: Some(&[kind]),

@@ -32,9 +32,8 @@ pub(crate) fn authorise_hold(
     entry.kinds = words(&open.kinds);
     entry.roles = words(&open.roles);
     entry.input_count = Some(open.set_size);
-    // who leads a picture may have no set in it
-    let has_set = !open.is_picture() || open.set_size > 0;
-    entry.input_commitment = has_set.then_some(open.input_commitment);
+    // who leads a picture may have no set in it, and nobody has one in a standing stream
+    entry.input_commitment = (open.set_size > 0).then_some(open.input_commitment);
     entry.agreement = Some(open.agreement.clone());
     entry.order = open.order.as_ref().map(|order| order.document().id.clone());
     entry.order_hash = open.order.as_ref().map(|order| order.hash());
@@ -94,7 +93,11 @@ fn hold(
         .filter(|grant| grant.dataset == open.dataset)
         .collect();
     let is_picture = open.is_picture();
-    let mode = if is_picture { Mode::Picture } else { mode_of(open.mode) };
+    let mode = match open.protocol {
+        Protocol::JointOprf => Mode::Picture,
+        Protocol::Voprf => Mode::Action,
+        Protocol::DhPsi => mode_of(open.mode),
+    };
     let ask = Ask {
         purpose: &open.purpose,
         mode,
@@ -107,7 +110,7 @@ fn hold(
     if grant.result == Recipient::Both {
         entry.recipients.push(config.id.clone());
     }
-    if !is_picture || open.set_size > 0 {
+    if open.set_size > 0 {
         check_size(open.set_size, &grant)?;
     }
     let query = query_of(peer, open, false);
@@ -161,7 +164,7 @@ fn hold(
     let mut visibility = grant.visibility.clone();
     // whatever a grant says: of these nobody but the holder is to know
     visibility.remove(&Visibility::D);
-    if open.mode == peer::Mode::Hits && !is_picture {
+    if mode == Mode::Hits {
         // of these an asker is shown the kind alone: the mirrored pass finds them
         visibility.remove(&Visibility::C);
     }

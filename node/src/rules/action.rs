@@ -1,6 +1,6 @@
 //! What the policy judges.
 
-/// What is judged: every action but those of queries (`ask`, `lead`, `follow_up`, `answer`, `disclose`) is of an own user, on a dataset or on the node.
+/// What is judged: every action but those of queries (`ask`, `lead`, `check`, `follow_up`, `answer`, `disclose`) is of an own user, on a dataset or on the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     ImportDataset,
@@ -26,10 +26,15 @@ pub(crate) enum Action {
     ReadApprovals,
     ExplainPolicy,
     Reflect,
+    LeadAction,
+    JoinAction,
+    ReadActions,
+    ReadAlerts,
+    HandleAlert,
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 28] = [
         Self::ImportDataset,
         Self::EraseDataset,
         Self::PurgeDataset,
@@ -53,6 +58,11 @@ impl Action {
         Self::ReadApprovals,
         Self::ExplainPolicy,
         Self::Reflect,
+        Self::LeadAction,
+        Self::JoinAction,
+        Self::ReadActions,
+        Self::ReadAlerts,
+        Self::HandleAlert,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -80,6 +90,11 @@ impl Action {
             Self::ReadApprovals => "read_approvals",
             Self::ExplainPolicy => "explain_policy",
             Self::Reflect => "reflect",
+            Self::LeadAction => "lead_action",
+            Self::JoinAction => "join_action",
+            Self::ReadActions => "read_actions",
+            Self::ReadAlerts => "read_alerts",
+            Self::HandleAlert => "handle_alert",
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Dataset, Selection, decode_record};
 use crate::{SealedSorter, StoreError};
 
 /// `kind (1) ‖ range (7) ‖ number (8)`: numbers of a range stand together, in order.
-type Numbered = [u8; 16];
+pub type Numbered = [u8; 16];
 
 pub(super) fn densest(
     dataset: &Dataset,
@@ -58,7 +58,7 @@ pub(super) fn densest(
 
 /// An identifier as a number of a range: its last digits, up to nine, behind whatever stands before them. Kinds that nobody numbers have
 /// none.
-fn numbered(identifier: &Identifier) -> Option<Numbered> {
+pub fn numbered(identifier: &Identifier) -> Option<Numbered> {
     let canonical = identifier.canonical();
     // check digits in front would tear a range apart
     let text = match identifier.kind() {

@@ -1,0 +1,277 @@
+//! `overlap action check`.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::anyhow;
+use clap::builder::NonEmptyStringValueParser;
+use overlap_proto::pb::operator::{self as pb, check_request, check_response};
+use overlap_records::{DateOrder, Kind, Region};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use super::{feed::AlertShape, lines::Reading};
+use crate::{
+    client::{self, Actions, Failure},
+    output::{Output, grouped},
+    settings::Settings,
+};
+
+/// Check persons or things at all partners at once
+///
+/// Reads a line for each from standard input, or from a file, and prints each partner's answer as it comes: hit with what its visibility
+/// allows, no-hit, unreachable or refused. Values are never given as arguments, which other users of the machine can see.
+#[derive(clap::Args)]
+#[command(
+    after_help = "A line is a value (with --kind), or a kind and a value, or several of one person with tabs in between, or a JSON object:\n  06-12345678\n  phone 06-12345678\n  document NXB12345\tperson Jan van den Berg|1985-02-23\n  {\"phone\": \"06-12345678\", \"person\": \"Jan van den Berg|1985-02-23\", \"case\": \"JAD-7\", \"reason\": \"stop on the A2\"}\n\nExamples:\n  overlap action check jad-2026-06 --kind phone --case JAD-2026-06 --reason \"stop on the A2\"\n  overlap action check watch-74 --file list.jsonl --case CC-74 --reason \"unlocated convicts\" --json"
+)]
+pub(crate) struct Args {
+    /// The action, by its id or the first 8 digits or more of its hash
+    action: String,
+    /// Kind of every value [default: each line says]
+    #[arg(long, value_parser = |word: &str| word.parse::<Kind>())]
+    kind: Option<Kind>,
+    /// File to read from [default: standard input]
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Reference of the case, where a line names none
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    case: String,
+    /// Why, in words; goes to all logs
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    reason: String,
+    /// Country that you check for, where that is not your own: as a liaison's node does
+    #[arg(long = "for", value_name = "COUNTRY")]
+    on_behalf_of: Option<String>,
+    /// Country of numbers that do not name theirs
+    #[arg(long, default_value = "NL")]
+    region: String,
+    /// Order of dates: dmy, mdy or ymd
+    #[arg(long, default_value = "ymd", value_parser = ["dmy", "mdy", "ymd"])]
+    dates: String,
+}
+
+/// What one partner answers, in JSON: one line each.
+#[derive(Serialize)]
+struct AnswerShape {
+    /// Number of the line.
+    check: u64,
+    partner: String,
+    /// hit, no-hit, unreachable or refused.
+    outcome: String,
+    alerts: Vec<AlertShape>,
+    detail: Option<String>,
+    milliseconds: f64,
+}
+
+/// The end of a check, in JSON: one line each.
+#[derive(Serialize)]
+struct DoneShape {
+    check: u64,
+    done: bool,
+    answered: u32,
+    partners: u32,
+    hits: u32,
+    milliseconds: f64,
+    /// Why nobody was asked.
+    refused: Option<String>,
+}
+
+/// Checks that wait for the network.
+const QUEUE: usize = 64;
+
+pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
+    let reading = Reading {
+        kind: args.kind,
+        region: args.region.parse::<Region>().map_err(Failure::usage)?,
+        dates: match args.dates.as_str() {
+            "dmy" => DateOrder::Dmy,
+            "mdy" => DateOrder::Mdy,
+            _ => DateOrder::Ymd,
+        },
+    };
+    let mut client = client::actions(settings).await?;
+    let open = pb::CheckOpen {
+        action: args.action,
+        case_reference: args.case,
+        reason: args.reason,
+        on_behalf_of: args.on_behalf_of.unwrap_or_default(),
+    };
+    let (wishes, mut answers) = checks(&mut client, open).await?;
+    let file = args.file;
+    // reading may wait for a person
+    let sending = tokio::task::spawn_blocking(move || send(&reading, file, &wishes));
+    let sum = show(&mut answers, output).await?;
+    let bad = match sending.await.map_err(Failure::internal)? {
+        Ok(bad) => bad,
+        Err(error) => return Err(Failure::usage(error)),
+    };
+    output.say(format!(
+        "{} checks, {} hits; {} lines could not be read",
+        grouped(sum.checks),
+        grouped(sum.hits),
+        grouped(bad)
+    ))?;
+    match (sum.refused, bad) {
+        (Some(why), _) if sum.checks == sum.refusals => Err(Failure::new(client::Kind::Refused, anyhow!("{why}"))),
+        (_, bad) if bad > 0 => Err(Failure::usage(anyhow!("{bad} lines could not be read: see above"))),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a stream of checks.
+pub(crate) async fn checks(
+    client: &mut Actions,
+    open: pb::CheckOpen,
+) -> Result<(mpsc::Sender<pb::CheckRequest>, Streaming<pb::CheckResponse>), Failure> {
+    let (wishes, outgoing) = mpsc::channel(QUEUE);
+    let first = pb::CheckRequest {
+        message: Some(check_request::Message::Open(open)),
+    };
+    wishes.try_send(first).map_err(Failure::internal)?;
+    let answers = client.check(ReceiverStream::new(outgoing)).await?.into_inner();
+    Ok((wishes, answers))
+}
+
+/// Sends every line; gives how many could not be read.
+fn send(reading: &Reading, file: Option<PathBuf>, wishes: &mpsc::Sender<pb::CheckRequest>) -> anyhow::Result<u64> {
+    let is_person = file.is_none() && io::stdin().is_terminal();
+    let lines: Box<dyn io::BufRead> = match &file {
+        Some(path) => {
+            let opened = std::fs::File::open(path);
+            Box::new(io::BufReader::new(
+                opened.map_err(|error| anyhow!("{}: {error}", path.display()))?,
+            ))
+        }
+        None => Box::new(io::stdin().lock()),
+    };
+    if is_person {
+        let _ = writeln!(io::stderr(), "one check on each line; end with Ctrl-D");
+    }
+    let mut bad = 0;
+    for (number, line) in (1..).zip(lines.lines()) {
+        let line = zeroize::Zeroizing::new(line?);
+        match reading.line(number, &line) {
+            Ok(None) => {}
+            Ok(Some(wish)) => {
+                let request = pb::CheckRequest {
+                    message: Some(check_request::Message::Check(wish)),
+                };
+                // the node ended the stream: its reason is with the answers
+                if wishes.blocking_send(request).is_err() {
+                    return Ok(bad);
+                }
+            }
+            Err(why) => {
+                bad += 1;
+                let _ = writeln!(io::stderr(), "line {number}: {why}");
+            }
+        }
+    }
+    Ok(bad)
+}
+
+/// What came of a stream of checks.
+#[derive(Default)]
+pub(crate) struct Checked {
+    pub(crate) checks: u64,
+    pub(crate) hits: u64,
+    /// Checks that were refused whole, and why the last was.
+    pub(crate) refusals: u64,
+    pub(crate) refused: Option<String>,
+}
+
+async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -> Result<Checked, Failure> {
+    let mut sum = Checked::default();
+    let mut silent: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    while let Some(response) = answers.message().await? {
+        let check = response.number;
+        match response.message {
+            Some(check_response::Message::Answer(answer)) => {
+                let shape = AnswerShape {
+                    check,
+                    partner: answer.partner,
+                    outcome: answer.outcome,
+                    alerts: answer.alerts.into_iter().map(AlertShape::from).collect(),
+                    detail: Some(answer.detail).filter(|detail| !detail.is_empty()),
+                    milliseconds: answer.milliseconds,
+                };
+                if output.json() {
+                    line(output, &shape)?;
+                    continue;
+                }
+                if shape.outcome == "no-hit" {
+                    silent.entry(check).or_default().push(shape.partner);
+                    continue;
+                }
+                let detail = shape
+                    .detail
+                    .as_deref()
+                    .map(|why| format!(": {why}"))
+                    .unwrap_or_default();
+                output.say(format!(
+                    "{check}  {}: {}{detail}",
+                    shape.partner,
+                    shape.outcome.to_uppercase()
+                ))?;
+                for alert in &shape.alerts {
+                    output.say(format!("     {}", alert.line()))?;
+                }
+            }
+            Some(check_response::Message::Done(done)) => {
+                sum.checks += 1;
+                sum.hits += u64::from(done.hits > 0);
+                let refused = Some(done.refused).filter(|why| !why.is_empty());
+                if let Some(why) = &refused {
+                    sum.refusals += 1;
+                    sum.refused = Some(why.clone());
+                }
+                let shape = DoneShape {
+                    check,
+                    done: true,
+                    answered: done.answered,
+                    partners: done.partners,
+                    hits: done.hits,
+                    milliseconds: done.milliseconds,
+                    refused,
+                };
+                if output.json() {
+                    line(output, &shape)?;
+                    continue;
+                }
+                let none = silent.remove(&check).unwrap_or_default();
+                output.say(match &shape.refused {
+                    Some(why) => format!("{check}  refused: {why}"),
+                    None => format!(
+                        "{check}  {} of {} answered in {:.0} ms; no hit at: {}",
+                        shape.answered,
+                        shape.partners,
+                        shape.milliseconds,
+                        if none.is_empty() {
+                            "none of them".to_owned()
+                        } else {
+                            none.join(", ")
+                        }
+                    ),
+                })?;
+            }
+            None => {}
+        }
+    }
+    Ok(sum)
+}
+
+/// A line of JSON.
+pub(super) fn line(output: &mut Output, shape: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string(shape).map_err(Failure::internal)?;
+    let out = output.writer();
+    match writeln!(out, "{json}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::internal),
+    }
+}

@@ -1,0 +1,418 @@
+//! Checks of an action: one node asks N partners, each with a node of its own, over loopback TLS.
+
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    io,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+use overlap_proto::pb::operator::{self as pb, check_request, check_response};
+use overlap_psi::{
+    Item, Stored,
+    voprf::{Check, Evaluator},
+};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tonic::Streaming;
+
+use super::{Hardware, network::load};
+use crate::{
+    action::checks,
+    client::{self, Failure},
+    fleet::{ACTION, Acting, CASE, Fleet, ready},
+    output::{Output, grouped, table},
+    process,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Partners that are asked; one more asks
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=63))]
+    partners: u16,
+    /// Items of each partner
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    items: u32,
+    /// Checks in a second
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// Seconds that they go on
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Identifiers of one check at saturation
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
+    identifiers: u32,
+}
+
+/// What the benchmark measures, in JSON.
+#[derive(Serialize)]
+struct Shape {
+    partners: u64,
+    /// Of each.
+    items: u64,
+    rate: u64,
+    checks: u64,
+    /// Milliseconds from the moment at which a check was due to the last partner's answer.
+    p50_ms: f64,
+    p99_ms: f64,
+    p999_ms: f64,
+    max_ms: f64,
+    /// Checks that not all partners answered before the deadline.
+    late: u64,
+    /// Microseconds of CPU per check.
+    asker_us_per_check: f64,
+    /// And partner.
+    partner_us_per_check: f64,
+    /// What a partner's group operations alone take for a check of one item, on one core, in this run.
+    bare_evaluation_us: f64,
+    /// And the asker's: verifying and unblinding, for one partner.
+    bare_verification_us: f64,
+    /// Of one partner that is asked as fast as it answers: checks of one identifier.
+    checks_per_second: f64,
+    saturation: Vec<Saturation>,
+    filter_bytes: u64,
+    filter_bytes_per_item: f64,
+    /// Seconds from the start of the action until every partner could be checked: all snapshots are made on the same cores.
+    snapshots_seconds: f64,
+    /// Items per second, of all partners together.
+    snapshot_items_per_second: f64,
+    /// Of the asker's whole process.
+    asker_memory_bytes: u64,
+    hardware: Hardware,
+}
+
+/// One partner, asked as fast as it answers.
+#[derive(Serialize)]
+struct Saturation {
+    identifiers: u64,
+    checks_per_second: f64,
+    items_per_second: f64,
+    /// CPU of the partner per check.
+    partner_us_per_check: f64,
+    /// Its group operations alone, on one core, in this run.
+    bare_us_per_check: f64,
+    /// Of the partner's CPU, the share of the group operations: the rate that it gets to, over that of the bare VOPRF on the same cores.
+    share_of_bare_rate: f64,
+}
+
+const ASKER: &str = "asker";
+
+pub(super) async fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
+    let bar = output.bar("{spinner} {msg}");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let directory = tempfile::Builder::new().prefix("overlap-bench-").tempdir();
+    let directory = directory.map_err(Failure::internal)?;
+    let names: Vec<String> = (1..=args.partners).map(|number| format!("p{number:02}")).collect();
+    let all: Vec<&str> = std::iter::once(ASKER).chain(names.iter().map(String::as_str)).collect();
+    bar.set_message(format!("starting {} nodes", all.len()));
+    let fleet = Fleet::start(directory.path(), &all, &[])
+        .await
+        .map_err(Failure::internal)?;
+    let measured = measure(&fleet, &args, &bar).await;
+    fleet.stop().await.map_err(Failure::internal)?;
+    let shape = measured?;
+    bar.finish_and_clear();
+    output.print(&shape, |out| print(out, &shape))
+}
+
+async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Result<Shape, Failure> {
+    for (number, agency) in (0u32..).zip(fleet.agencies().iter().filter(|agency| agency.name != ASKER)) {
+        bar.set_message(format!("loading {} items into {}", args.items, agency.name));
+        let mut operator = client::connect(&agency.settings("operator")).await?;
+        let start = number * args.items;
+        load(&mut operator, start..start + args.items).await?;
+    }
+    bar.set_message("starting the action: each partner makes its snapshot");
+    let started = Instant::now();
+    let acting = Acting {
+        asker: Some(ASKER),
+        kinds: &["document"],
+        grant: "",
+        checks_per_minute: u32::MAX,
+        deadline_ms: 60_000,
+    };
+    fleet.act(&acting).await.map_err(Failure::internal)?;
+    let mut coordinator = fleet.coordinator(ASKER).await.map_err(Failure::internal)?;
+    let filters = ready(&mut coordinator, usize::from(args.partners))
+        .await
+        .map_err(Failure::internal)?;
+    let snapshots_seconds = started.elapsed().as_secs_f64();
+    let filter_bytes = filters.first().copied().unwrap_or_default();
+
+    bar.set_message("bare group operations");
+    let bare = [1, args.identifiers as usize].map(bare);
+    let [one, many] = bare;
+
+    bar.set_message(format!("{} checks a second for {} s", args.rate, args.seconds));
+    // the first checks warm the way
+    paced(fleet, args.rate.min(20), 2, args.partners).await?;
+    let pids: Vec<u32> = fleet
+        .agencies()
+        .iter()
+        .map(|agency| agency.pid())
+        .collect::<Result<_>>()
+        .map_err(Failure::internal)?;
+    let cpu = |pids: &[u32]| -> Result<Vec<f64>, Failure> {
+        pids.iter()
+            .map(|pid| process::cpu_seconds(*pid).map_err(Failure::internal))
+            .collect()
+    };
+    let before = cpu(&pids)?;
+    let mut latencies = paced(fleet, args.rate, args.seconds, args.partners).await?;
+    let after = cpu(&pids)?;
+    let count = latencies.times.len() as f64;
+    let spent: Vec<f64> = after
+        .iter()
+        .zip(&before)
+        .map(|(after, before)| after - before)
+        .collect();
+    let partners = &spent[1..];
+    latencies.times.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let last = latencies.times.len().saturating_sub(1);
+        let at = (share * latencies.times.len() as f64).ceil() as usize;
+        latencies
+            .times
+            .get(at.saturating_sub(1).min(last))
+            .copied()
+            .unwrap_or_default()
+    };
+
+    bar.set_message("one partner at saturation");
+    // the others leave, so that the asker has one to ask
+    for agency in fleet.agencies().iter().skip(2) {
+        let mut leaving = fleet.coordinator(&agency.name).await.map_err(Failure::internal)?;
+        crate::fleet::step(&mut leaving, "leave")
+            .await
+            .map_err(Failure::internal)?;
+    }
+    let mut saturation = Vec::new();
+    for (identifiers, bare) in [(1, one), (args.identifiers, many)] {
+        saturation.push(saturate(fleet, identifiers, bare.0, &pids).await?);
+    }
+    let asker_memory_bytes = process::memory_now(pids[0]).map_err(Failure::internal)?;
+    Ok(Shape {
+        partners: args.partners.into(),
+        items: args.items.into(),
+        rate: args.rate.into(),
+        checks: latencies.times.len() as u64,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        p999_ms: at(0.999),
+        max_ms: at(1.0),
+        late: latencies.late,
+        asker_us_per_check: spent.first().copied().unwrap_or_default() / count * 1e6,
+        partner_us_per_check: partners.iter().sum::<f64>() / partners.len() as f64 / count * 1e6,
+        bare_evaluation_us: one.0,
+        bare_verification_us: one.1,
+        checks_per_second: saturation.first().map_or(0.0, |one: &Saturation| one.checks_per_second),
+        saturation,
+        filter_bytes,
+        filter_bytes_per_item: filter_bytes as f64 / f64::from(args.items),
+        snapshots_seconds,
+        snapshot_items_per_second: f64::from(args.items) * f64::from(args.partners) / snapshots_seconds,
+        asker_memory_bytes,
+        hardware: Hardware::here(),
+    })
+}
+
+/// Microseconds that a holder's group operations take for a check of so many items, and an asker's for its answer; on one core.
+fn bare(items: usize) -> (f64, f64) {
+    const ROUNDS: u32 = 400;
+    let made: Vec<Item> = (0..items as u32)
+        .map(|n| Item::derive("bench", "document", &n.to_be_bytes()))
+        .collect();
+    let stored = Stored::of(&made);
+    let evaluator = Evaluator::random(&mut rand::rng());
+    let Ok(one_core) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else {
+        return (f64::NAN, f64::NAN);
+    };
+    one_core.install(|| {
+        let mut rng = rand::rng();
+        let Ok(check) = Check::blind(&stored, &mut rng) else {
+            return (f64::NAN, f64::NAN);
+        };
+        let began = Instant::now();
+        let mut last = None;
+        for _ in 0..ROUNDS {
+            last = black_box(evaluator.evaluate(black_box(check.encoded()), &mut rng)).ok();
+        }
+        let evaluating = began.elapsed().as_secs_f64() / f64::from(ROUNDS) * 1e6;
+        let began = Instant::now();
+        if let Some(last) = &last {
+            for _ in 0..ROUNDS {
+                black_box(check.finish(black_box(last), evaluator.public(), &[0; 32]).is_ok());
+            }
+        }
+        (evaluating, began.elapsed().as_secs_f64() / f64::from(ROUNDS) * 1e6)
+    })
+}
+
+/// What was measured of checks at a fixed rate.
+struct Latencies {
+    times: Vec<f64>,
+    late: u64,
+}
+
+/// Identifiers that nobody holds.
+fn wish(number: u64, identifiers: u32) -> pb::CheckRequest {
+    let identifiers = (0..identifiers).map(|at| pb::Identifier {
+        kind: "document".to_owned(),
+        // no two stand near each other
+        canonical: format!(
+            "NL:CHECK{:012}",
+            (number * 64 + u64::from(at)).wrapping_mul(7_919_777) % 1_000_000_000_000
+        ),
+    });
+    let wish = pb::CheckWish {
+        number,
+        identifiers: identifiers.collect(),
+        ..pb::CheckWish::default()
+    };
+    pb::CheckRequest {
+        message: Some(check_request::Message::Check(wish)),
+    }
+}
+
+type Stream = (mpsc::Sender<pb::CheckRequest>, Streaming<pb::CheckResponse>);
+
+async fn open(fleet: &Fleet) -> Result<Stream, Failure> {
+    let mut client = fleet.coordinator(ASKER).await.map_err(Failure::internal)?;
+    let open = pb::CheckOpen {
+        action: ACTION.to_owned(),
+        case_reference: CASE.to_owned(),
+        reason: "benchmark with made-up items".to_owned(),
+        on_behalf_of: String::new(),
+    };
+    checks(&mut client, open).await
+}
+
+/// Makes checks at a fixed rate, whatever becomes of those before.
+async fn paced(fleet: &Fleet, rate: u32, seconds: u32, partners: u16) -> Result<Latencies, Failure> {
+    let (wishes, mut answers) = open(fleet).await?;
+    let (began, total) = (Instant::now(), u64::from(rate) * u64::from(seconds));
+    let due = move |number: u64| began + Duration::from_secs_f64((number - 1) as f64 / f64::from(rate));
+    let base = rand::random_range(1..1_000_000_000_u64);
+    tokio::spawn(async move {
+        for number in 1..=total {
+            tokio::time::sleep_until(due(number).into()).await;
+            let mut request = wish(base + number, 1);
+            if let Some(check_request::Message::Check(check)) = &mut request.message {
+                check.number = number;
+            }
+            if wishes.send(request).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut latencies = Latencies {
+        times: Vec::new(),
+        late: 0,
+    };
+    let mut last: HashMap<u64, Instant> = HashMap::new();
+    while let Some(answer) = answers.message().await? {
+        let now = Instant::now();
+        match answer.message {
+            Some(check_response::Message::Answer(_)) => drop(last.insert(answer.number, now)),
+            Some(check_response::Message::Done(done)) => {
+                if !done.refused.is_empty() {
+                    return Err(Failure::internal(anyhow!("a check was refused: {}", done.refused)));
+                }
+                latencies.late += u64::from(done.answered < u32::from(partners));
+                let ended = last.remove(&answer.number).unwrap_or(now);
+                latencies
+                    .times
+                    .push(ended.duration_since(due(answer.number)).as_secs_f64() * 1000.0);
+            }
+            None => {}
+        }
+    }
+    Ok(latencies)
+}
+
+/// Asks the one partner that is left as fast as it answers.
+async fn saturate(fleet: &Fleet, identifiers: u32, bare: f64, pids: &[u32]) -> Result<Saturation, Failure> {
+    const TIME: Duration = Duration::from_secs(10);
+    let (wishes, mut answers) = open(fleet).await?;
+    let base = rand::random_range(1..1_000_000_000_u64);
+    let cpu = || process::cpu_seconds(pids[1]).map_err(Failure::internal);
+    let (before, began) = (cpu()?, Instant::now());
+    tokio::spawn(async move {
+        let mut number = base;
+        // the stream itself holds it up: the node takes so many at once
+        while began.elapsed() < TIME && wishes.send(wish(number, identifiers)).await.is_ok() {
+            number += 1;
+        }
+    });
+    let mut done = 0u64;
+    while let Some(answer) = answers.message().await? {
+        if let Some(check_response::Message::Done(one)) = answer.message {
+            if !one.refused.is_empty() || one.answered == 0 {
+                return Err(Failure::internal(anyhow!("a check was not answered: {}", one.refused)));
+            }
+            done += 1;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let partner_us_per_check = (cpu()? - before) / done as f64 * 1e6;
+    let checks_per_second = done as f64 / seconds;
+    Ok(Saturation {
+        identifiers: identifiers.into(),
+        checks_per_second,
+        items_per_second: checks_per_second * f64::from(identifiers),
+        partner_us_per_check,
+        bare_us_per_check: bare,
+        share_of_bare_rate: bare / partner_us_per_check,
+    })
+}
+
+fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
+    writeln!(out, "{}", shape.hardware)?;
+    writeln!(
+        out,
+        "{} partners with {} items each, {} checks at {} a second, to the last partner's answer:",
+        shape.partners,
+        grouped(shape.items),
+        grouped(shape.checks),
+        shape.rate
+    )?;
+    writeln!(
+        out,
+        "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, slowest {:.1} ms; {} were not answered by all",
+        shape.p50_ms, shape.p99_ms, shape.p999_ms, shape.max_ms, shape.late
+    )?;
+    writeln!(
+        out,
+        "CPU per check: {:.0} µs at the asker, {:.0} µs at each partner; the bare group operations of one take {:.0} µs at a partner, and {:.0} µs per partner at the asker",
+        shape.asker_us_per_check, shape.partner_us_per_check, shape.bare_evaluation_us, shape.bare_verification_us
+    )?;
+    let mut rows = table([
+        "identifiers per check",
+        "checks/s",
+        "items/s",
+        "CPU per check",
+        "bare",
+        "share of the bare rate",
+    ]);
+    for one in &shape.saturation {
+        rows.add_row([
+            grouped(one.identifiers),
+            grouped(one.checks_per_second as u64),
+            grouped(one.items_per_second as u64),
+            format!("{:.0} µs", one.partner_us_per_check),
+            format!("{:.0} µs", one.bare_us_per_check),
+            format!("{:.0} %", one.share_of_bare_rate * 100.0),
+        ]);
+    }
+    writeln!(out, "one partner alone, asked as fast as it answers:\n{rows}")?;
+    writeln!(
+        out,
+        "snapshot: {} bytes, {:.2} per item; all made and sent in {:.1} s, {} items/s; the asker's node has {:.1} MiB",
+        grouped(shape.filter_bytes),
+        shape.filter_bytes_per_item,
+        shape.snapshots_seconds,
+        grouped(shape.snapshot_items_per_second as u64),
+        shape.asker_memory_bytes as f64 / f64::from(1 << 20)
+    )
+}

@@ -1,0 +1,24 @@
+//! Actions: live matching sessions. What is planned and who takes part is in `known`; what runs, in `live`.
+
+mod alerts;
+mod attend;
+mod attended;
+mod check;
+mod claim;
+mod figures;
+mod guard;
+mod hold;
+mod known;
+mod live;
+mod manage;
+mod peer_service;
+mod recent;
+mod service;
+mod spread;
+mod table;
+
+pub(crate) use known::{Actions, Joined, Known};
+pub(crate) use live::run;
+pub(crate) use peer_service::PeerActions;
+pub(crate) use service::OwnActions;
+pub(crate) use spread::run as spread;

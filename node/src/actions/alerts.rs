@@ -1,0 +1,424 @@
+//! Alerts: what both sides of a hit are told, and what their people make of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use overlap_audit::{Digest, Entry, Operation, Outcome, Side};
+use overlap_proto::{
+    action::{AlertWord, Done, Handle, MOST_WORDS, Verb},
+    fault::Reason,
+    operator,
+    pb::operator as pb,
+};
+use overlap_store::{Alert, AlertStep, AlertVerb, Store};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::{Known, live::Live};
+use crate::{
+    config::{Config, Peer},
+    error::{NodeError, one_of},
+    node::{Node, now},
+    policy::{self, Denial, User},
+    pool::blocking,
+    rules::Action,
+    spine::{self, Finding},
+};
+
+/// The alerts of one action at one node. On disk before anybody is told.
+pub(super) struct Alerts {
+    rows: Mutex<BTreeMap<Key, Alert>>,
+    /// Those that nobody claimed in time, told once.
+    escalated: Mutex<BTreeSet<Key>>,
+    /// Held from reading a row to writing it.
+    writing: tokio::sync::Mutex<()>,
+    changed: broadcast::Sender<Key>,
+}
+
+/// Whether this side is the holder, and the id: an agency may check what it holds itself at a partner that checks it too.
+pub(super) type Key = (bool, Uuid);
+
+/// How long a holder waits for its asker's word about a hit.
+const FIRST_WORD: SignedDuration = SignedDuration::from_secs(5);
+/// Changes that a slow reader of the feed may be behind; then it is told all anew.
+const BEHIND: usize = 1024;
+
+impl Alerts {
+    pub(super) fn load(store: &Store, action: Digest) -> Result<Self, NodeError> {
+        let mut rows = BTreeMap::new();
+        for alert in store.alerts().iter()? {
+            let alert = alert?;
+            if alert.action == action {
+                rows.insert((alert.as_holder, alert.id), alert);
+            }
+        }
+        Ok(Self {
+            rows: Mutex::new(rows),
+            escalated: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            changed: broadcast::channel(BEHIND).0,
+        })
+    }
+
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<Key, Alert>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn all(&self) -> Vec<Alert> {
+        let mut all: Vec<Alert> = self.rows().values().cloned().collect();
+        all.sort_by_key(|alert| (alert.made, alert.id));
+        all
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<Alert> {
+        self.rows().get(&key).cloned()
+    }
+
+    pub(super) fn changes(&self) -> broadcast::Receiver<Key> {
+        self.changed.subscribe()
+    }
+
+    /// Keeps a new alert, and tells this side's people; one that is there already stays as it is.
+    pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
+        let _writing = self.writing.lock().await;
+        let key = (alert.as_holder, alert.id);
+        if let Some(known) = self.get(key) {
+            // what was heard of it from the other side first lacks what this side knows
+            if known.canonical.is_some() || alert.canonical.is_none() {
+                return Ok(());
+            }
+            let more = Alert {
+                steps: known.steps,
+                ..alert
+            };
+            return self.put(node, more).await;
+        }
+        self.put(node, alert).await
+    }
+
+    async fn put(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
+        let key = (alert.as_holder, alert.id);
+        let (store, kept) = (Arc::clone(&node.store), alert.clone());
+        blocking(move || store.alerts().put(&kept)).await??;
+        let is_untold = alert.is_untold;
+        self.rows().insert(key, alert);
+        // nobody may be listening
+        let _ = self.changed.send(key);
+        if is_untold {
+            node.agreements.changed.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// Tells this side's people of alerts that nobody has claimed for too long, once.
+    pub(super) fn escalate(&self, after: Duration, now: Timestamp) {
+        let late: Vec<Key> = {
+            let rows = self.rows();
+            let late = rows.iter().filter(|(_, alert)| is_escalated(alert, after, now));
+            late.map(|(key, _)| *key).collect()
+        };
+        let mut escalated = self.escalated.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in late {
+            if escalated.insert(key) {
+                tracing::warn!(alert = %key.1, "nobody has claimed an alert in time");
+                let _ = self.changed.send(key);
+            }
+        }
+    }
+
+    /// What a partner is still to be told. Of a hit that a holder has just answered its asker speaks first, unless it lost the answer.
+    pub(super) fn words(&self, config: &Config, peer: &Peer, now: Timestamp) -> Vec<AlertWord> {
+        let rows = self.rows();
+        let is_fresh =
+            |alert: &Alert| alert.as_holder && alert.steps.is_empty() && now.duration_since(alert.made) < FIRST_WORD;
+        let due = rows
+            .values()
+            .filter(|alert| alert.is_untold && !alert.is_hidden && alert.peer == peer.name && !is_fresh(alert));
+        due.take(MOST_WORDS).map(|alert| word(config, alert)).collect()
+    }
+
+    /// Notes that a partner was told.
+    pub(super) async fn told(&self, node: &Arc<Node>, words: &[AlertWord]) -> Result<(), NodeError> {
+        let _writing = self.writing.lock().await;
+        for word in words {
+            if let Some(alert) = self.get((word.as_holder, word.alert)) {
+                self.settle(node, alert, word.steps.len()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the other side has an alert, with so many of this side's steps: all, or more is still to be told.
+    async fn settle(&self, node: &Arc<Node>, mut alert: Alert, told: usize) -> Result<(), NodeError> {
+        let own = alert.steps.iter().filter(|step| step.agency == node.config.id).count();
+        if !alert.is_untold || own != told {
+            return Ok(());
+        }
+        alert.is_untold = false;
+        let (store, kept) = (Arc::clone(&node.store), alert.clone());
+        blocking(move || store.alerts().put(&kept)).await??;
+        self.rows().insert((alert.as_holder, alert.id), alert);
+        Ok(())
+    }
+
+    /// Takes in what a partner says: that it has an alert, and what its people have done.
+    pub(super) async fn hear(
+        &self,
+        node: &Arc<Node>,
+        live: &Live,
+        peer: &Peer,
+        words: Vec<AlertWord>,
+    ) -> Result<(), NodeError> {
+        let _writing = self.writing.lock().await;
+        for word in words {
+            let key = (!word.as_holder, word.alert);
+            let steps: Vec<AlertStep> = word.steps.iter().map(|done| step(done, &peer.id)).collect();
+            let mut alert = match self.get(key) {
+                Some(alert) if alert.peer == peer.name && !alert.is_hidden => alert,
+                Some(_) => continue,
+                None => match recalled(node, live, peer, &word).await? {
+                    Some(alert) => alert,
+                    None => continue,
+                },
+            };
+            let is_known = self.get(key).is_some();
+            let strange = |step: &AlertStep| step.to.as_ref().is_some_and(|to| *to != node.config.id);
+            if steps.iter().any(strange) {
+                let message = "an alert is handed over between its two sides alone";
+                return Err(NodeError::refused(Reason::InvalidRequest, message));
+            }
+            if !alert.merge(&steps) && is_known {
+                // that it speaks of it says that it has it
+                self.settle(node, alert, 0).await?;
+                continue;
+            }
+            let mut entry = entry(node, &alert);
+            entry.asker = Some(peer.id.clone());
+            let news: Vec<&str> = steps.iter().map(|step| step.verb.name()).collect();
+            let detail = match news.is_empty() {
+                true => format!("{} told of a hit", peer.name),
+                false => format!("{}: {}", peer.name, news.join(", ")),
+            };
+            spine::record(node, entry, Outcome::Done, Some(detail)).await?;
+            self.put(node, alert).await?;
+        }
+        Ok(())
+    }
+
+    /// How many nobody has claimed.
+    pub(super) fn unclaimed(&self) -> u64 {
+        self.rows().values().filter(|alert| alert.state().name == "new").count() as u64
+    }
+}
+
+fn is_escalated(alert: &Alert, after: Duration, now: Timestamp) -> bool {
+    let age = Duration::try_from(now.duration_since(alert.made)).unwrap_or_default();
+    age >= after && alert.state().name == "new"
+}
+
+fn word(config: &Config, alert: &Alert) -> AlertWord {
+    let own = alert.steps.iter().filter(|step| step.agency == config.id);
+    AlertWord {
+        alert: alert.id,
+        check: alert.check,
+        kind: alert.kind,
+        as_holder: alert.as_holder,
+        steps: own
+            .map(|step| Done {
+                id: step.id,
+                at: step.at,
+                verb: match step.verb {
+                    AlertVerb::Claim => Verb::Claim,
+                    AlertVerb::Confirm => Verb::Confirm,
+                    AlertVerb::False => Verb::False,
+                    AlertVerb::HandOver => Verb::HandOver,
+                },
+                person: step.person.clone(),
+                to: step.to.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn verb(verb: Verb) -> AlertVerb {
+    match verb {
+        Verb::Claim => AlertVerb::Claim,
+        Verb::Confirm => AlertVerb::Confirm,
+        Verb::False => AlertVerb::False,
+        Verb::HandOver => AlertVerb::HandOver,
+    }
+}
+
+fn step(done: &Done, agency: &str) -> AlertStep {
+    AlertStep {
+        id: done.id,
+        at: done.at,
+        verb: verb(done.verb),
+        agency: agency.to_owned(),
+        person: done.person.clone(),
+        to: done.to.clone(),
+    }
+}
+
+/// An alert that this side lost in a crash, or never came to hear of, from its own log: only what it has an entry of.
+async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) -> Result<Option<Alert>, NodeError> {
+    let side = if word.as_holder { Side::Asker } else { Side::Holder };
+    let (store, check) = (Arc::clone(&node.store), word.check);
+    let found = blocking(move || {
+        let log = store.log();
+        let id = log.entry_of(side, check)?;
+        Ok::<_, NodeError>(id.map(|id| log.entry(id)).transpose()?.flatten())
+    });
+    let Some(logged) = found.await?? else {
+        return Ok(None);
+    };
+    let found = logged.entry;
+    let other = if word.as_holder { &found.holder } else { &found.asker };
+    if other.as_ref() != Some(&peer.id) || found.mode.as_deref() != Some("action") {
+        return Ok(None);
+    }
+    Ok(Some(Alert {
+        id: word.alert,
+        action: live.hash,
+        as_holder: !word.as_holder,
+        peer: peer.name.clone(),
+        check: word.check,
+        made: now(),
+        kind: word.kind,
+        canonical: None,
+        person: found.person.unwrap_or_default(),
+        case_reference: found.case_reference.unwrap_or_default(),
+        reason: found.reason.unwrap_or_default(),
+        on_behalf_of: found.on_behalf_of,
+        records: Vec::new(),
+        told: Vec::new(),
+        is_hidden: false,
+        steps: Vec::new(),
+        is_untold: true,
+    }))
+}
+
+/// The entry of something that is done about an alert.
+fn entry(node: &Node, alert: &Alert) -> Entry {
+    let mut entry = policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7());
+    entry.policy_hash = Some(node.rules.load().hash);
+    entry.holder = Some(node.config.id.clone());
+    entry.about = Some(alert.check);
+    entry.case_reference = Some(alert.case_reference.clone());
+    entry.kinds = vec![alert.kind.to_string()];
+    entry.mode = Some("action".to_owned());
+    entry
+}
+
+/// A user does something about an alert; an entry.
+pub(super) async fn handle(
+    node: &Arc<Node>,
+    user: &User,
+    known: &Known,
+    live: &Arc<Live>,
+    wish: Handle,
+) -> Result<pb::Alert, NodeError> {
+    let mut meant = live.alerts.all();
+    meant.retain(|alert| alert.id.simple().to_string().starts_with(&wish.alert));
+    let alert = one_of(meant, "alert", "overlap action feed --once");
+    let mut entry = match &alert {
+        Ok(alert) => entry(node, alert),
+        Err(_) => policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7()),
+    };
+    entry.person = Some(user.id.clone());
+    entry.caller_certificate = Some(user.certificate);
+    entry.reason = Some(wish.reason.clone());
+    entry.purpose = Some(known.plan().purpose.clone());
+    let permitted = node.permit(user, Action::HandleAlert);
+    let alert = match permitted.and_then(|role| alert.map(|alert| (role, alert))) {
+        Ok((role, alert)) => {
+            entry.role = Some(role.name().to_owned());
+            alert
+        }
+        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
+    };
+    let to = match wish.verb {
+        Verb::HandOver if alert.is_hidden => {
+            let message = "the other agency does not know of this one: it is about records of class d";
+            let error = NodeError::refused(Reason::InvalidRequest, message);
+            return Err(spine::deny(node, Denial { entry, error }).await);
+        }
+        Verb::HandOver => {
+            let peer = node.config.peers.iter().find(|peer| peer.name == alert.peer);
+            peer.map(|peer| peer.id.clone())
+        }
+        _ => None,
+    };
+    let done = AlertStep {
+        id: Uuid::now_v7(),
+        at: now(),
+        verb: verb(wish.verb),
+        agency: node.config.id.clone(),
+        person: user.id.clone(),
+        to,
+    };
+    let key = (alert.as_holder, alert.id);
+    let (running, standing) = (Arc::clone(node), Arc::clone(live));
+    let alert = spine::logged(node, entry, async move {
+        let _writing = standing.alerts.writing.lock().await;
+        // as it is by now
+        let mut alert = standing.alerts.get(key).unwrap_or(alert);
+        alert.steps.push(done);
+        alert.is_untold = !alert.is_hidden;
+        standing.alerts.put(&running, alert.clone()).await?;
+        let finding = Finding {
+            remark: Some(wish.verb.name().to_owned()),
+            ..Finding::default()
+        };
+        Ok((Outcome::Done, finding, alert))
+    })
+    .await?;
+    Ok(shown(node, live, &alert, now()))
+}
+
+/// An alert as a user sees it.
+pub(super) fn shown(node: &Node, live: &Live, alert: &Alert, now: Timestamp) -> pb::Alert {
+    let state = alert.state();
+    let (agency, owner) = state.owner.unwrap_or_default();
+    let name = |id: &str| match node.config.peers.iter().find(|peer| peer.id == id) {
+        Some(peer) => peer.name.clone(),
+        None if id == node.config.id => node.config.name.clone(),
+        None => id.to_owned(),
+    };
+    pb::Alert {
+        id: operator::id(alert.id),
+        check: operator::id(alert.check),
+        peer: alert.peer.clone(),
+        as_holder: alert.as_holder,
+        kind: alert.kind.to_string(),
+        canonical: alert.canonical.clone().unwrap_or_default(),
+        state: state.name.to_owned(),
+        owner_agency: if agency.is_empty() { agency } else { name(&agency) },
+        owner,
+        made: alert.made.to_string(),
+        age: Duration::try_from(now.duration_since(alert.made))
+            .unwrap_or_default()
+            .as_secs(),
+        escalated: is_escalated(alert, live.escalate_after, now),
+        hidden: alert.is_hidden,
+        person: alert.person.clone(),
+        case_reference: alert.case_reference.clone(),
+        reason: alert.reason.clone(),
+        on_behalf_of: alert.on_behalf_of.clone().unwrap_or_default(),
+        records: alert
+            .records
+            .iter()
+            .map(|record| pb::FollowedRecord {
+                reference: record.reference.clone(),
+                role: record.role.to_string(),
+                visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
+                origin: record.origin.clone().unwrap_or_default(),
+            })
+            .collect(),
+        told: alert.told.iter().map(pb::DisclosedRecord::from).collect(),
+    }
+}

@@ -1,0 +1,507 @@
+//! The asker's side of a standing stream: connecting, the partner's snapshot, and what comes over it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use overlap_audit::{Digest, Outcome};
+use overlap_proto::{
+    action::{self, Attended, Snapshot, Told},
+    fault::Reason,
+    pb::peer as pb,
+};
+use overlap_psi::{
+    Encoded, Key, PeerMisbehaved, Stored, dleq::PublicKey, filter::Filter, joint::Evaluated, voprf::Output,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Streaming};
+use uuid::Uuid;
+
+use super::{
+    check,
+    live::{Live, Partner},
+    table::bound,
+};
+use crate::{
+    dial::{self, Dialled},
+    error::NodeError,
+    node::{Node, now},
+    policy::{
+        self,
+        action::{AttendTerms, Parent},
+    },
+    spine::{self, Finding, Opened, Session},
+    trace::TraceContext,
+};
+
+/// A partner that may be checked now.
+pub(super) struct Connection {
+    /// What the checks on it are judged by.
+    pub(super) parent: Parent,
+    pub(super) snapshot: Arc<Held>,
+    /// The certificate that it showed.
+    pub(super) certificate: Digest,
+    sender: mpsc::Sender<pb::AttendRequest>,
+    pending: Mutex<HashMap<Uuid, oneshot::Sender<Result<Reply, NodeError>>>>,
+    mirror: Option<Key>,
+    /// Cancelled to end the stream: its holder broke the protocol.
+    broken: CancellationToken,
+}
+
+/// A partner's snapshot, with the deltas to it.
+pub(super) struct Held {
+    pub(super) epoch: [u8; 16],
+    pub(super) public: PublicKey,
+    pub(super) bound: [u8; 32],
+    filter: Filter,
+    deltas: RwLock<HashSet<Output>>,
+    /// Number of the last delta.
+    seen: AtomicU64,
+}
+
+/// What a partner made of a check or a claim.
+pub(super) enum Reply {
+    Evaluated(Box<Evaluated>),
+    Told(Told),
+}
+
+/// Messages towards a partner that wait for the network.
+const QUEUE: usize = 256;
+/// Shortest and longest wait before a partner is called again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Most outputs that deltas may add to one snapshot: a holder makes another before.
+const MOST_DELTAS: usize = 1 << 18;
+
+impl Held {
+    pub(super) fn has(&self, output: &Output) -> bool {
+        let deltas = || self.deltas.read().unwrap_or_else(PoisonError::into_inner);
+        self.filter.may_have(output) || deltas().contains(output)
+    }
+
+    /// Number of the last delta.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.filter.fingerprints().len() as u64 * 4
+    }
+}
+
+impl Connection {
+    /// Asks one thing, and waits for its answer. `sent` is set once the message is on its way.
+    pub(super) async fn call(
+        &self,
+        transaction: Uuid,
+        message: pb::AttendRequest,
+        patience: Duration,
+        sent: &mut Option<bool>,
+    ) -> Result<Reply, NodeError> {
+        let peer = || self.parent.peer.name.clone();
+        let (answer, answered) = oneshot::channel();
+        self.pending().insert(transaction, answer);
+        // whoever stops waiting leaves nothing behind
+        let _waiting = Waiting(self, transaction);
+        let sending = timeout(patience, self.sender.send(message)).await;
+        match sending {
+            Ok(Ok(())) => *sent = Some(true),
+            Ok(Err(_)) => return Err(NodeError::PeerHungUp { peer: peer() }),
+            Err(_) => {
+                return Err(NodeError::PeerIdle {
+                    peer: peer(),
+                    seconds: patience.as_secs(),
+                });
+            }
+        }
+        match timeout(patience, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(NodeError::PeerHungUp { peer: peer() }),
+            Err(_) => Err(NodeError::PeerIdle {
+                peer: peer(),
+                seconds: patience.as_secs(),
+            }),
+        }
+    }
+
+    /// Ends the stream, since what came over it cannot be trusted.
+    pub(super) fn break_off(&self) {
+        self.broken.cancel();
+    }
+
+    /// Items for the mirrored pass, in an order that says nothing; none where there is no such pass.
+    pub(super) fn mirrored(&self, items: &[Stored]) -> Result<Vec<Encoded>, overlap_psi::ApiMisuse> {
+        let Some(key) = &self.mirror else {
+            return Ok(Vec::new());
+        };
+        let mut points = key.multiply_stored(items)?;
+        points.sort_unstable();
+        Ok(points)
+    }
+
+    fn pending(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, oneshot::Sender<Result<Reply, NodeError>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, transaction: Uuid, reply: Result<Reply, NodeError>) {
+        // who waits no longer has had its answer: unreachable
+        if let Some(answer) = self.pending().remove(&transaction) {
+            let _ = answer.send(reply);
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Connection, Uuid);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.pending().remove(&self.1);
+    }
+}
+
+/// Stands at one partner until the action ends here, it leaves, or the node drains.
+pub(super) async fn run(node: Arc<Node>, live: Arc<Live>, partner: Arc<Partner>) {
+    let mut wait = SHORTEST_WAIT;
+    loop {
+        let began = Instant::now();
+        let ended = once(&node, &live, &partner).await;
+        partner.disconnect();
+        match &ended {
+            Ok(()) => partner.note("it closed the stream, and is called again".to_owned()),
+            Err(error) => {
+                tracing::warn!(partner = partner.peer.name, reason = error.reason().name(), %error, "no standing stream");
+                partner.note(error.to_string());
+            }
+        }
+        // one that stood for a while is called again at once
+        wait = match began.elapsed() > LONGEST_WAIT {
+            true => SHORTEST_WAIT,
+            false => (wait * 2).min(LONGEST_WAIT),
+        };
+        if matches!(ended, Err(NodeError::PeerProtocol { .. } | NodeError::PeerWire { .. })) {
+            wait = LONGEST_WAIT;
+        }
+        tokio::select! {
+            () = node.draining.cancelled() => return,
+            () = live.ended.cancelled() => return,
+            () = partner.left.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            // something was agreed, or the partner has joined anew
+            () = partner.again.notified() => {}
+        }
+    }
+}
+
+async fn once(node: &Arc<Node>, live: &Arc<Live>, partner: &Arc<Partner>) -> Result<(), NodeError> {
+    let known = live.known(node)?;
+    let joined = known
+        .joined_here
+        .clone()
+        .ok_or(NodeError::Broken("an action that nobody joined"))?;
+    let decision = policy::action::authorise_attending(node, &known, &joined, &partner.peer, partner.has(), now());
+    let decision = match decision {
+        Ok(permit) => Ok(permit),
+        // what is not permitted is not tried again and again in the log
+        Err(denial) if partner.was_denied(&denial.error) => return Err(denial.error),
+        Err(denial) => Err(denial),
+    };
+    let session = Attending {
+        live: Arc::clone(live),
+        partner: Arc::clone(partner),
+    };
+    spine::run(node, decision, session).await
+}
+
+/// One standing stream, from its opening to its end.
+struct Attending {
+    live: Arc<Live>,
+    partner: Arc<Partner>,
+}
+
+impl Session for Attending {
+    type Terms = AttendTerms;
+    type Output = ();
+
+    async fn run(
+        self,
+        node: &Arc<Node>,
+        opened: &Opened<AttendTerms>,
+        finding: &mut Finding,
+    ) -> Result<(Outcome, ()), NodeError> {
+        let terms = opened.terms();
+        let peer = &terms.peer;
+        let tls = node.tls.dial.load_full();
+        let dialled = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
+        let Dialled {
+            mut actions,
+            certificate,
+            ..
+        } = dialled;
+        finding.callee_certificate = Some(certificate.thumbprint);
+        dial::check_key(&certificate, peer, &terms.peer_key, &terms.agreement.agreement().id)?;
+        let (sender, outgoing) = mpsc::channel(QUEUE);
+        sender
+            .try_send(terms.opening.clone().into())
+            .map_err(|_| NodeError::Broken("an empty queue is full"))?;
+        let mut request = Request::new(ReceiverStream::new(outgoing));
+        TraceContext::send(opened.entry(), request.metadata_mut())?;
+        finding.sent = Some(true);
+        finding.peer_count = Some(0);
+        let answer = actions.attend(request).await;
+        let mut stream = answer
+            .map_err(|status| dial::refusal(&peer.name, &status))?
+            .into_inner();
+        let (snapshot, mirror) = tokio::select! {
+            accepted = accept(node, terms, self.partner.kept(), &mut stream, &sender) => accepted?,
+            () = self.live.ended.cancelled() => return Ok((Outcome::Done, ())),
+            () = node.draining.cancelled() => return Ok((Outcome::Done, ())),
+        };
+        let connection = Arc::new(Connection {
+            parent: opened.parent(),
+            snapshot,
+            certificate: certificate.thumbprint,
+            sender,
+            pending: Mutex::default(),
+            mirror,
+            broken: CancellationToken::new(),
+        });
+        tracing::info!(partner = peer.name, "a partner can be checked");
+        self.partner.connect(&connection);
+        node.queries.spawn(check::catch_up(
+            Arc::clone(node),
+            Arc::clone(&self.live),
+            Arc::clone(&self.partner),
+            Arc::clone(&connection),
+        ));
+        loop {
+            tokio::select! {
+                message = stream.message() => match message {
+                    Ok(Some(message)) => self.take(node, &connection, message)?,
+                    Ok(None) => return Ok((Outcome::Done, ())),
+                    Err(status) => return Err(dial::refusal(&peer.name, &status)),
+                },
+                () = connection.broken.cancelled() => return Err(NodeError::PeerProtocol {
+                    peer: peer.name.clone(),
+                    source: PeerMisbehaved::BadProof,
+                }),
+                () = self.live.ended.cancelled() => return Ok((Outcome::Done, ())),
+                () = self.partner.left.cancelled() => return Ok((Outcome::Done, ())),
+                () = node.draining.cancelled() => return Ok((Outcome::Done, ())),
+            }
+        }
+    }
+}
+
+impl Attending {
+    /// Takes one message of a partner that stands.
+    fn take(
+        &self,
+        node: &Arc<Node>,
+        connection: &Arc<Connection>,
+        message: pb::AttendResponse,
+    ) -> Result<(), NodeError> {
+        let peer = || self.partner.peer.name.clone();
+        match checked(&self.partner.peer.name, message)? {
+            Attended::Evaluated(transaction, evaluated) => {
+                connection.settle(transaction, Ok(Reply::Evaluated(evaluated)));
+            }
+            Attended::Told(told) => connection.settle(told.transaction, Ok(Reply::Told(told))),
+            Attended::Refused(refused) => {
+                let error = match refused.reason {
+                    Reason::Draining | Reason::LogUnavailable | Reason::Internal | Reason::PeerUnreachable => {
+                        NodeError::PeerFailed {
+                            peer: peer(),
+                            why: refused.message,
+                        }
+                    }
+                    _ => NodeError::PeerRefused {
+                        peer: peer(),
+                        message: refused.message,
+                    },
+                };
+                connection.settle(refused.transaction, Err(error));
+            }
+            Attended::Delta(delta) => {
+                let fresh = add(&connection.snapshot, delta)
+                    .map_err(|source| NodeError::PeerProtocol { peer: peer(), source })?;
+                // checks that were answered before are looked up once more
+                let found = self
+                    .partner
+                    .recent()
+                    .look(&node.config.profile, &connection.snapshot, &fresh);
+                if !found.is_empty() {
+                    node.queries.spawn(check::claim_all(
+                        Arc::clone(node),
+                        Arc::clone(&self.live),
+                        Arc::clone(&self.partner),
+                        Arc::clone(connection),
+                        found,
+                    ));
+                }
+            }
+            _ => {
+                return Err(NodeError::PeerProtocol {
+                    peer: peer(),
+                    source: PeerMisbehaved::OutOfTurn,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn checked(peer: &str, message: pb::AttendResponse) -> Result<Attended, NodeError> {
+    Attended::try_from(message).map_err(|source| NodeError::PeerWire {
+        peer: peer.to_owned(),
+        source,
+    })
+}
+
+/// Takes a delta in; a number that is not the next is a replay, or leaves a gap.
+fn add(held: &Held, delta: action::Delta) -> Result<Vec<Output>, PeerMisbehaved> {
+    if delta.number != held.seen.load(Ordering::Acquire) + 1 {
+        return Err(PeerMisbehaved::OutOfTurn);
+    }
+    let mut deltas = held.deltas.write().unwrap_or_else(PoisonError::into_inner);
+    if deltas.len() + delta.outputs.len() > MOST_DELTAS {
+        return Err(PeerMisbehaved::TooMany {
+            announced: MOST_DELTAS as u64,
+        });
+    }
+    deltas.extend(delta.outputs.iter().copied());
+    held.seen.store(delta.number, Ordering::Release);
+    Ok(delta.outputs)
+}
+
+/// Receives what comes before a partner can be checked.
+async fn accept(
+    node: &Arc<Node>,
+    terms: &AttendTerms,
+    kept: Option<Arc<Held>>,
+    stream: &mut Streaming<pb::AttendResponse>,
+    sender: &mpsc::Sender<pb::AttendRequest>,
+) -> Result<(Arc<Held>, Option<Key>), NodeError> {
+    let peer = &terms.peer.name;
+    let misbehaved = |source| NodeError::PeerProtocol {
+        peer: peer.clone(),
+        source,
+    };
+    let Attended::Accepted(said) = next(peer, stream).await? else {
+        return Err(misbehaved(PeerMisbehaved::OutOfTurn));
+    };
+    if u64::from(said.mirror) != terms.grant.mirror {
+        return Err(misbehaved(PeerMisbehaved::TooMany {
+            announced: terms.grant.mirror,
+        }));
+    }
+    let mirror = match said.mirror {
+        0 => None,
+        points => Some(evaluate_mirror(node, peer, points, stream, sender).await?),
+    };
+    let held = match (said.resumed, kept) {
+        (true, Some(kept)) if kept.epoch == said.epoch && kept.public == said.public => kept,
+        (true, _) => return Err(misbehaved(PeerMisbehaved::OutOfTurn)),
+        (false, _) => Arc::new(receive(terms, said, node, stream).await?),
+    };
+    Ok((held, mirror))
+}
+
+/// Receives a whole snapshot.
+async fn receive(
+    terms: &AttendTerms,
+    said: Snapshot,
+    node: &Node,
+    stream: &mut Streaming<pb::AttendResponse>,
+) -> Result<Held, NodeError> {
+    let peer = &terms.peer.name;
+    let misbehaved = |source| NodeError::PeerProtocol {
+        peer: peer.clone(),
+        source,
+    };
+    let expected = said.shape.expected().map_err(misbehaved)?;
+    let expected = usize::try_from(expected).map_err(|_| misbehaved(PeerMisbehaved::BadFilter))?;
+    // grows as it comes: what a partner announces takes no memory
+    let mut fingerprints: Vec<u32> = Vec::new();
+    while fingerprints.len() < expected {
+        let idle = node.config.limits.idle_stream;
+        let message = timeout(idle, next(peer, stream))
+            .await
+            .map_err(|_| NodeError::PeerIdle {
+                peer: peer.clone(),
+                seconds: idle.as_secs(),
+            })??;
+        let Attended::Fingerprints(some) = message else {
+            return Err(misbehaved(PeerMisbehaved::OutOfTurn));
+        };
+        if fingerprints.len() + some.len() > expected {
+            return Err(misbehaved(PeerMisbehaved::BadFilter));
+        }
+        fingerprints.extend(some);
+    }
+    fingerprints.shrink_to_fit();
+    let action = terms.opening.plan.to_string();
+    Ok(Held {
+        epoch: said.epoch,
+        public: said.public,
+        bound: bound(&action, &terms.peer.id, &said.epoch),
+        filter: Filter::of(said.shape, fingerprints).map_err(misbehaved)?,
+        deltas: RwLock::default(),
+        seen: AtomicU64::new(0),
+    })
+}
+
+/// Evaluates the partner's points under a key of this stream, by which it notices checks on records that nobody but it may know of.
+async fn evaluate_mirror(
+    node: &Arc<Node>,
+    peer: &str,
+    points: u32,
+    stream: &mut Streaming<pb::AttendResponse>,
+    sender: &mpsc::Sender<pb::AttendRequest>,
+) -> Result<Key, NodeError> {
+    let misbehaved = |source| NodeError::PeerProtocol {
+        peer: peer.to_owned(),
+        source,
+    };
+    let mut key = Key::random(&mut rand::rng());
+    let mut left = points as usize;
+    while left > 0 {
+        let Attended::Mirror(some) = next(peer, stream).await? else {
+            return Err(misbehaved(PeerMisbehaved::OutOfTurn));
+        };
+        left = left.checked_sub(some.len()).ok_or_else(|| {
+            misbehaved(PeerMisbehaved::TooMany {
+                announced: points.into(),
+            })
+        })?;
+        let (back, evaluated) = node
+            .pool
+            .run(move || {
+                let evaluated = key.multiply_all(&some);
+                (key, evaluated)
+            })
+            .await?;
+        key = back;
+        let evaluated = evaluated.map_err(misbehaved)?;
+        let sent = sender.send(action::mirrored(&evaluated)).await;
+        sent.map_err(|_| NodeError::PeerHungUp { peer: peer.to_owned() })?;
+    }
+    Ok(key)
+}
+
+async fn next(peer: &str, stream: &mut Streaming<pb::AttendResponse>) -> Result<Attended, NodeError> {
+    match stream.message().await {
+        Ok(Some(message)) => checked(peer, message),
+        Ok(None) => Err(NodeError::PeerHungUp { peer: peer.to_owned() }),
+        Err(status) => Err(dial::refusal(peer, &status)),
+    }
+}

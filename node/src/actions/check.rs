@@ -1,0 +1,486 @@
+//! Checks: one person or thing, looked up at all partners at once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use overlap_audit::Outcome;
+use overlap_proto::{
+    action::{self, Asking, CheckOpen, CheckWish},
+    fault::Reason,
+    pb::operator as pb,
+};
+use overlap_psi::{Item, Stored, voprf};
+use overlap_records::{Identifier, Kind};
+use overlap_store::Alert;
+use tokio::{sync::mpsc, time::Instant};
+use uuid::Uuid;
+
+use super::{
+    alerts,
+    attend::{Connection, Reply},
+    claim,
+    live::{Live, Partner},
+    recent::Found,
+};
+use crate::{
+    error::NodeError,
+    node::{Node, now},
+    policy::{self, Denial, User, action::CheckTerms},
+    spine::{self, Finding, Opened, Session},
+};
+
+/// One check, as it was asked: the same for all partners.
+pub(super) struct Asked {
+    pub(super) person: String,
+    pub(super) role: String,
+    pub(super) case_reference: String,
+    pub(super) reason: String,
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) wanted: Vec<Wanted>,
+    /// Kinds of what is wanted: ascending, each once.
+    pub(super) kinds: Vec<Kind>,
+    /// Items of all that is wanted, in order.
+    items: Vec<Stored>,
+    /// Partners that have answered it, by id: the key that they answered under, and the transaction.
+    answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
+    pub(super) at: Timestamp,
+}
+
+/// An identifier, with the match keys that it is looked up by.
+pub(super) struct Wanted {
+    pub(super) identifier: Identifier,
+    pub(super) keys: Vec<u16>,
+}
+
+/// What one partner answers.
+pub(super) struct Answer {
+    pub(super) outcome: &'static str,
+    pub(super) alerts: Vec<Alert>,
+    pub(super) detail: String,
+}
+
+/// Answers to a user that wait for the network.
+pub(super) type Out = mpsc::Sender<Result<pb::CheckResponse, tonic::Status>>;
+
+impl Asked {
+    /// Prepares a check. Hashes to the group: on the CPU pool.
+    fn new(
+        node: &Node,
+        live: &Live,
+        (open, wish): (&CheckOpen, CheckWish),
+        user: &User,
+        role: &str,
+    ) -> Result<Self, NodeError> {
+        let profile = &node.config.profile;
+        let (mut wanted, mut items) = (Vec::new(), Vec::new());
+        for identifier in wish.identifiers {
+            let mut keys = Vec::new();
+            for key in identifier.match_keys(profile) {
+                let Some(rule) = profile.keys().get(usize::from(key.key())) else {
+                    continue;
+                };
+                keys.push(key.key());
+                items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
+            }
+            if keys.is_empty() {
+                let message = format!(
+                    "an identifier of kind {} has too little in it to be looked up: see `overlap profile explain`",
+                    identifier.kind()
+                );
+                return Err(NodeError::refused(Reason::InvalidRequest, message));
+            }
+            wanted.push(Wanted { identifier, keys });
+        }
+        if items.len() > voprf::MAX_CHECK {
+            let message = format!("a check has {} items at most", voprf::MAX_CHECK);
+            return Err(NodeError::refused(Reason::InvalidRequest, message));
+        }
+        let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
+        if let Some(kind) = kinds.iter().find(|kind| !live.kinds.contains(kind)) {
+            let message = format!("the action is not about kind {kind}");
+            return Err(NodeError::refused(Reason::AgreementDenied, message));
+        }
+        Ok(Self {
+            person: user.id.clone(),
+            role: role.to_owned(),
+            case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
+            reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
+            on_behalf_of: open.on_behalf_of.clone(),
+            wanted,
+            kinds: kinds.into_iter().collect(),
+            items: Stored::of(&items),
+            answered: Mutex::default(),
+            at: now(),
+        })
+    }
+
+    pub(super) fn asking(&self, transaction: Uuid) -> Asking {
+        Asking {
+            transaction,
+            person: self.person.clone(),
+            role: self.role.clone(),
+            case_reference: self.case_reference.clone(),
+            reason: self.reason.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+        }
+    }
+
+    /// Notes that a partner has answered it.
+    fn note(&self, partner: &str, epoch: [u8; 16], transaction: Uuid) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.insert(partner.to_owned(), (epoch, transaction));
+    }
+
+    /// Under which key a partner has answered it last, and in which transaction.
+    fn answer_of(&self, partner: &str) -> Option<([u8; 16], Uuid)> {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.get(partner).copied()
+    }
+}
+
+impl Answer {
+    fn failed(error: &NodeError) -> Self {
+        let outcome = match error {
+            NodeError::Refused { .. }
+            | NodeError::PeerRefused { .. }
+            | NodeError::PeerProtocol { .. }
+            | NodeError::PeerWire { .. }
+            | NodeError::Request(_) => "refused",
+            _ => "unreachable",
+        };
+        Self {
+            outcome,
+            alerts: Vec::new(),
+            detail: error.to_string(),
+        }
+    }
+
+    fn unreachable(detail: String) -> Self {
+        Self {
+            outcome: "unreachable",
+            alerts: Vec::new(),
+            detail,
+        }
+    }
+}
+
+/// Makes one check of a user's, and streams what partners answer; the last message comes at the deadline at the latest. What is late becomes an alert.
+pub(super) async fn ask(
+    node: Arc<Node>,
+    live: Arc<Live>,
+    user: Arc<User>,
+    open: Arc<CheckOpen>,
+    wish: CheckWish,
+    out: Out,
+) {
+    let (began, number) = (Instant::now(), wish.number);
+    let idle = node.config.limits.idle_stream;
+    let say = async |message| {
+        let response = pb::CheckResponse {
+            number,
+            message: Some(message),
+        };
+        // who reads no more asked in vain: what is found is in the feed
+        let _ = tokio::time::timeout(idle, out.send(Ok(response))).await;
+    };
+    use pb::check_response::Message;
+    let mut done = pb::CheckDone::default();
+    match prepare(&node, &live, &user, &open, wish).await {
+        Err(error) => done.refused = error.to_string(),
+        Ok((asked, blinded)) => {
+            let partners = live.partners();
+            done.partners = u32::try_from(partners.len()).unwrap_or(u32::MAX);
+            live.figures.checked();
+            live.remember(&asked);
+            let (answer, mut answers) = mpsc::channel(partners.len().max(1));
+            for partner in &partners {
+                let (node, live, asked, blinded) = (
+                    Arc::clone(&node),
+                    Arc::clone(&live),
+                    Arc::clone(&asked),
+                    Arc::clone(&blinded),
+                );
+                let (partner, answer) = (Arc::clone(partner), answer.clone());
+                node.queries.clone().spawn(async move {
+                    let made = ask_one(&node, &live, &partner, &asked, &blinded).await;
+                    let _ = answer.send((partner.peer.name.clone(), made)).await;
+                });
+            }
+            drop(answer);
+            let deadline = began + live.deadline;
+            let mut silent: BTreeSet<String> = partners.iter().map(|one| one.peer.name.clone()).collect();
+            while let Ok(Some((partner, made))) = tokio::time::timeout_at(deadline, answers.recv()).await {
+                silent.remove(&partner);
+                done.answered += u32::from(matches!(made.outcome, "hit" | "no-hit"));
+                done.hits += u32::from(made.outcome == "hit");
+                say(Message::Answer(answer_of(&node, &live, partner, made, began.elapsed()))).await;
+            }
+            for partner in silent {
+                let late = Answer::unreachable(format!(
+                    "no answer within {} ms; what it still finds becomes an alert",
+                    live.deadline.as_millis()
+                ));
+                live.figures.unreached(&partner, &asked.kinds);
+                say(Message::Answer(answer_of(&node, &live, partner, late, began.elapsed()))).await;
+            }
+        }
+    }
+    done.milliseconds = milliseconds(began.elapsed());
+    say(Message::Done(done)).await;
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn answer_of(node: &Node, live: &Live, partner: String, made: Answer, after: Duration) -> pb::PartnerAnswer {
+    pb::PartnerAnswer {
+        partner,
+        outcome: made.outcome.to_owned(),
+        alerts: made
+            .alerts
+            .iter()
+            .map(|alert| alerts::shown(node, live, alert, now()))
+            .collect(),
+        detail: made.detail,
+        milliseconds: milliseconds(after),
+    }
+}
+
+/// Judges a check of an own user, and blinds it. A refusal is an entry.
+async fn prepare(
+    node: &Arc<Node>,
+    live: &Arc<Live>,
+    user: &User,
+    open: &CheckOpen,
+    wish: CheckWish,
+) -> Result<(Arc<Asked>, Arc<voprf::Check>), NodeError> {
+    let at = now();
+    let known = live.known(node)?;
+    let kinds: BTreeSet<Kind> = wish.identifiers.iter().map(Identifier::kind).collect();
+    let kinds: Vec<Kind> = kinds.into_iter().collect();
+    let case_reference = wish.case_reference.as_ref().unwrap_or(&open.case_reference).clone();
+    let reason = wish.reason.as_ref().unwrap_or(&open.reason).clone();
+    let judged = live
+        .may_check(
+            node,
+            user,
+            &known,
+            (&case_reference, open.on_behalf_of.as_deref()),
+            &kinds,
+            at,
+        )
+        .and_then(|role| {
+            live.check_running(&known, at)?;
+            live.guard.look(&node.config, &wish.identifiers)?;
+            live.guard.count(&node.config.id, known.plan().checks_per_minute)?;
+            Ok(role)
+        });
+    let role = match judged {
+        Ok(role) => role,
+        Err(error) => {
+            let entry = policy::action::unasked_check(node, user, &known, (&case_reference, &reason), &kinds, at);
+            return Err(spine::deny(node, Denial { entry, error }).await);
+        }
+    };
+    let (running, standing, user, open) = (Arc::clone(node), Arc::clone(live), user.clone(), open.clone());
+    let prepared = node.pool.run(move || {
+        let asked = Asked::new(&running, &standing, (&open, wish), &user, role.name())?;
+        let blinded = blind(&asked)?;
+        Ok::<_, NodeError>((Arc::new(asked), Arc::new(blinded)))
+    });
+    prepared.await?
+}
+
+fn blind(asked: &Asked) -> Result<voprf::Check, NodeError> {
+    voprf::Check::blind(&asked.items, &mut rand::rng()).map_err(|_| NodeError::Broken("a check cannot be blinded"))
+}
+
+/// Looks a check up at one partner, and claims what is found.
+async fn ask_one(
+    node: &Arc<Node>,
+    live: &Arc<Live>,
+    partner: &Arc<Partner>,
+    asked: &Arc<Asked>,
+    blinded: &Arc<voprf::Check>,
+) -> Answer {
+    let connection = match partner.connection() {
+        Ok(connection) => connection,
+        Err(why) => {
+            live.figures.unreached(&partner.peer.name, &asked.kinds);
+            return Answer::unreachable(why);
+        }
+    };
+    let asking = asked.asking(Uuid::now_v7());
+    let items = (asked.kinds.as_slice(), asked.items.len());
+    let decision = policy::action::authorise_check(node, &connection.parent, &asking, items, now());
+    live.figures.asked(&partner.peer.name, &asked.kinds);
+    let session = Look {
+        partner: Arc::clone(partner),
+        connection: Arc::clone(&connection),
+        asked: Arc::clone(asked),
+        blinded: Arc::clone(blinded),
+        asking: asking.clone(),
+    };
+    let found = match spine::run(node, decision, session).await {
+        Ok(found) => found,
+        Err(error) => {
+            if matches!(error, NodeError::PeerProtocol { .. } | NodeError::PeerWire { .. }) {
+                tracing::warn!(partner = partner.peer.name, %error, "a partner's answer is refused");
+                connection.break_off();
+            }
+            live.figures.failed(
+                &partner.peer.name,
+                &asked.kinds,
+                matches!(
+                    error.reason(),
+                    Reason::PeerRefused | Reason::AgreementDenied | Reason::LimitReached
+                ),
+            );
+            return Answer::failed(&error);
+        }
+    };
+    let mut alerts = Vec::new();
+    let mut failed = None;
+    for found in found {
+        match claim::claim(node, live, partner, &connection, &found, asking.transaction).await {
+            Ok(alert) => alerts.extend(alert),
+            Err(error) => {
+                partner.recent().release(&found);
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match (alerts.is_empty(), failed) {
+        (true, Some(error)) => Answer::failed(&error),
+        (true, None) => Answer {
+            outcome: "no-hit",
+            alerts,
+            detail: String::new(),
+        },
+        (false, failed) => Answer {
+            outcome: "hit",
+            alerts,
+            detail: failed.map(|error| error.to_string()).unwrap_or_default(),
+        },
+    }
+}
+
+/// Claims what was found of checks that were answered before.
+pub(super) async fn claim_all(
+    node: Arc<Node>,
+    live: Arc<Live>,
+    partner: Arc<Partner>,
+    connection: Arc<Connection>,
+    found: Vec<Found>,
+) {
+    for one in found {
+        let Some((_, check)) = one.asked.answer_of(&partner.peer.id) else {
+            continue;
+        };
+        if let Err(error) = claim::claim(&node, &live, &partner, &connection, &one, check).await {
+            tracing::warn!(partner = partner.peer.name, %error, "what was found is claimed later");
+            partner.recent().release(&one);
+        }
+    }
+}
+
+/// What a partner missed while it was away: claims that a broken link cut, and, under a new key, the checks of the day.
+pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Partner>, connection: Arc<Connection>) {
+    let left = partner.recent().left(&node.config.profile, &connection.snapshot);
+    claim_all(
+        Arc::clone(&node),
+        Arc::clone(&live),
+        Arc::clone(&partner),
+        Arc::clone(&connection),
+        left,
+    )
+    .await;
+    for asked in live.remembered() {
+        let answer = asked.answer_of(&partner.peer.id);
+        if answer.is_some_and(|(epoch, _)| epoch == connection.snapshot.epoch) {
+            continue;
+        }
+        loop {
+            let is_current = partner
+                .connection()
+                .is_ok_and(|current| Arc::ptr_eq(&current, &connection));
+            if !is_current || live.ended.is_cancelled() || node.draining.is_cancelled() {
+                return;
+            }
+            let again = Arc::clone(&asked);
+            let Ok(Ok(blinded)) = node.pool.run(move || blind(&again)).await else {
+                return;
+            };
+            let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
+            // at a limit it waits; what is refused for good is not asked again
+            if !answer.detail.contains("checks a minute") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+}
+
+/// One check at one partner.
+struct Look {
+    partner: Arc<Partner>,
+    connection: Arc<Connection>,
+    asked: Arc<Asked>,
+    blinded: Arc<voprf::Check>,
+    asking: Asking,
+}
+
+impl Session for Look {
+    type Terms = CheckTerms;
+    type Output = Vec<Found>;
+
+    async fn run(
+        self,
+        node: &Arc<Node>,
+        _: &Opened<CheckTerms>,
+        finding: &mut Finding,
+    ) -> Result<(Outcome, Vec<Found>), NodeError> {
+        let Self {
+            partner,
+            connection,
+            asked,
+            blinded,
+            asking,
+        } = self;
+        finding.callee_certificate = Some(connection.certificate);
+        let mirrored = connection
+            .mirrored(&asked.items)
+            .map_err(|_| NodeError::Broken("an item is no group element"))?;
+        let message = action::check(&asking, &asked.kinds, blinded.encoded(), &mirrored);
+        let patience = node.config.limits.idle_stream;
+        let reply = connection
+            .call(asking.transaction, message, patience, &mut finding.sent)
+            .await?;
+        let misbehaved = |source| NodeError::PeerProtocol {
+            peer: partner.peer.name.clone(),
+            source,
+        };
+        let Reply::Evaluated(evaluated) = reply else {
+            return Err(misbehaved(overlap_psi::PeerMisbehaved::OutOfTurn));
+        };
+        finding.peer_count = Some(evaluated.elements.len() as u64);
+        let (held, check) = (Arc::clone(&connection.snapshot), Arc::clone(&blinded));
+        let outputs = node
+            .pool
+            .run(move || check.finish(&evaluated, &held.public, &held.bound))
+            .await?;
+        let outputs = outputs.map_err(misbehaved)?;
+        asked.note(&partner.peer.id, connection.snapshot.epoch, asking.transaction);
+        let found = partner
+            .recent()
+            .enter(&node.config.profile, &connection.snapshot, &asked, &outputs);
+        finding.output_count = Some(found.len() as u64);
+        let outcome = if found.is_empty() { Outcome::NoHit } else { Outcome::Hit };
+        Ok((outcome, found))
+    }
+}

@@ -1,0 +1,428 @@
+//! Actions that run here: begun when all that it takes is there, and ended with everything that was made for them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use overlap_agreement::ActionState;
+use overlap_audit::{Digest, Operation, Outcome, Side};
+use overlap_proto::fault::Reason;
+use overlap_records::Kind;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Known,
+    alerts::Alerts,
+    attend::{self, Connection, Held},
+    check::Asked,
+    figures::Counters,
+    guard::Guard,
+    recent::Recent,
+    table::Tables,
+};
+use crate::{
+    config::{Peer, Role},
+    error::NodeError,
+    node::{Node, now},
+    policy::{self, User},
+    pool::blocking,
+    spine::{self, Finding},
+};
+
+/// An action that runs here.
+pub(super) struct Live {
+    pub(super) hash: Digest,
+    pub(super) purpose: String,
+    pub(super) kinds: BTreeSet<Kind>,
+    pub(super) deadline: Duration,
+    pub(super) escalate_after: Duration,
+    /// Cancelled at its end.
+    pub(super) ended: CancellationToken,
+    pub(super) tables: Tables,
+    pub(super) guard: Guard,
+    pub(super) alerts: Alerts,
+    pub(super) figures: Counters,
+    partners: Mutex<BTreeMap<String, Arc<Partner>>>,
+    /// The checks of the day, for partners that come late or come back.
+    remembered: Mutex<VecDeque<Arc<Asked>>>,
+    verdicts: Mutex<Verdicts>,
+}
+
+/// Users' queries that the rules have allowed in one minute, under one policy.
+#[derive(Default)]
+struct Verdicts {
+    at: (i64, Option<Digest>),
+    allowed: BTreeMap<String, Role>,
+}
+
+/// Another participant.
+pub(super) struct Partner {
+    pub(super) peer: Peer,
+    /// Cancelled when it takes part no more.
+    pub(super) left: CancellationToken,
+    /// Told when something has changed that it may have been refused for.
+    pub(super) again: Notify,
+    connection: Mutex<Option<Arc<Connection>>>,
+    kept: Mutex<Option<Arc<Held>>>,
+    why: Mutex<String>,
+    denied: Mutex<Option<String>>,
+    recent: Mutex<Recent>,
+}
+
+/// Checks that are remembered.
+const MOST_REMEMBERED: usize = 4096;
+
+impl Partner {
+    fn new(peer: Peer) -> Self {
+        Self {
+            peer,
+            left: CancellationToken::new(),
+            again: Notify::new(),
+            connection: Mutex::default(),
+            kept: Mutex::default(),
+            why: Mutex::new("connecting".to_owned()),
+            denied: Mutex::default(),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// The stream that it can be checked by; otherwise why not.
+    pub(super) fn connection(&self) -> Result<Arc<Connection>, String> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let why = || self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        connection.clone().ok_or_else(why)
+    }
+
+    pub(super) fn connect(&self, connection: &Arc<Connection>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&connection.snapshot));
+        *self.denied.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(connection));
+    }
+
+    pub(super) fn disconnect(&self) {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Says why it cannot be checked.
+    pub(super) fn note(&self, why: String) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Whether it was refused for the same reason before.
+    pub(super) fn was_denied(&self, error: &NodeError) -> bool {
+        let mut denied = self.denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.replace(error.to_string()) == Some(error.to_string())
+    }
+
+    /// The snapshot that was received last.
+    pub(super) fn kept(&self) -> Option<Arc<Held>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its holder is told of that.
+    pub(super) fn has(&self) -> Option<([u8; 16], u64)> {
+        self.kept().map(|held| (held.epoch, held.seen()))
+    }
+
+    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn start(node: &Node, known: &Known) -> Result<Self, NodeError> {
+        let plan = known.plan();
+        Ok(Self {
+            hash: known.hash(),
+            purpose: plan.purpose.clone(),
+            kinds: plan.kinds.clone(),
+            deadline: Duration::from_millis(plan.deadline_ms.into()),
+            escalate_after: Duration::from_secs(plan.escalate_after_seconds.into()),
+            ended: CancellationToken::new(),
+            tables: Tables::default(),
+            guard: Guard::default(),
+            alerts: Alerts::load(&node.store, known.hash())?,
+            figures: Counters::load(&node.store, known)?,
+            partners: Mutex::default(),
+            remembered: Mutex::default(),
+            verdicts: Mutex::default(),
+        })
+    }
+
+    /// What is known of the action now.
+    pub(super) fn known(&self, node: &Node) -> Result<Arc<Known>, NodeError> {
+        let known = node.actions.get(&self.hash);
+        known.ok_or(NodeError::Broken("an action runs that is not known"))
+    }
+
+    pub(super) fn partners(&self) -> Vec<Arc<Partner>> {
+        self.lock_partners().values().cloned().collect()
+    }
+
+    fn lock_partners(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Partner>>> {
+        self.partners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses a check unless it is time for one.
+    pub(super) fn check_running(&self, known: &Known, now: Timestamp) -> Result<(), NodeError> {
+        let plan = known.plan();
+        match known.state(now) {
+            ActionState::Running => Ok(()),
+            state => Err(NodeError::refused(
+                Reason::AgreementDenied,
+                format!(
+                    "action {} is {}: it runs from {} until {}",
+                    plan.id,
+                    state.name(),
+                    plan.from,
+                    plan.until
+                ),
+            )),
+        }
+    }
+
+    /// The role in which a user may check; judged once for like checks in a minute.
+    pub(super) fn may_check(
+        &self,
+        node: &Node,
+        user: &User,
+        known: &Known,
+        about: (&str, Option<&str>),
+        kinds: &[Kind],
+        now: Timestamp,
+    ) -> Result<Role, NodeError> {
+        const MOST: usize = 4096;
+        let words: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let of = format!(
+            "{}\n{}\n{}\n{}",
+            user.id,
+            about.0,
+            about.1.unwrap_or_default(),
+            words.join(",")
+        );
+        let at = (now.as_second().div_euclid(60), Some(node.rules.load().hash));
+        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if verdicts.at != at || verdicts.allowed.len() >= MOST {
+            *verdicts = Verdicts {
+                at,
+                allowed: BTreeMap::new(),
+            };
+        }
+        if let Some(role) = verdicts.allowed.get(&of) {
+            return Ok(*role);
+        }
+        let role = policy::action::may_check(node, user, known, about, kinds, now)?;
+        verdicts.allowed.insert(of, role);
+        Ok(role)
+    }
+
+    /// Remembers a check for partners that come late or come back.
+    pub(super) fn remember(&self, asked: &Arc<Asked>) {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= MOST_REMEMBERED {
+            remembered.pop_front();
+        }
+        remembered.push_back(Arc::clone(asked));
+    }
+
+    pub(super) fn remembered(&self) -> Vec<Arc<Asked>> {
+        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.iter().cloned().collect()
+    }
+
+    /// Stands at every other participant that has joined, and no longer at those that left.
+    fn attend(self: &Arc<Self>, node: &Arc<Node>, known: &Known) {
+        let joined = known.joined();
+        let mut partners = self.lock_partners();
+        partners.retain(|id, partner| {
+            let stays = joined.contains(id);
+            if !stays {
+                partner.left.cancel();
+            }
+            stays
+        });
+        for peer in node.config.peers.iter().filter(|peer| joined.contains(&peer.id)) {
+            if let Some(partner) = partners.get(&peer.id) {
+                partner.again.notify_waiters();
+                continue;
+            }
+            // who may not be asked by this node is no partner of its checks
+            let held = node.agreements.get(&known.plan().agreement);
+            let grant = held.map(|held| policy::action::grant_in(&held, known.plan(), &node.config.id, &peer.id));
+            if !matches!(grant, Some(Ok(_))) {
+                continue;
+            }
+            let partner = Arc::new(Partner::new(peer.clone()));
+            partners.insert(peer.id.clone(), Arc::clone(&partner));
+            node.queries
+                .spawn(attend::run(Arc::clone(node), Arc::clone(self), partner));
+        }
+    }
+
+    /// Forgets keys, snapshots and checks.
+    fn wipe(&self) {
+        self.ended.cancel();
+        self.tables.clear();
+        for partner in std::mem::take(&mut *self.lock_partners()).into_values() {
+            partner.disconnect();
+            partner.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+            *partner.recent() = Recent::default();
+        }
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.guard.clear();
+    }
+}
+
+/// Begins and ends actions, until the node drains.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut changed = node.agreements.changed.subscribe();
+    let mut data = node.store.changed();
+    if let Err(error) = sweep(&node).await {
+        tracing::error!(reason = error.reason().name(), %error, "what actions have left was not erased");
+    }
+    loop {
+        for known in node.actions.all() {
+            if let Err(error) = settle(&node, &known).await {
+                tracing::error!(action = known.plan().id, reason = error.reason().name(), %error, "an action cannot begin or end");
+            }
+        }
+        let wait = tokio::time::sleep(Duration::from_secs(1));
+        tokio::select! {
+            () = node.draining.cancelled() => break,
+            () = wait => {}
+            changed = changed.changed() => if changed.is_err() { break },
+            changed = data.changed() => {
+                if changed.is_err() { break }
+                follow(&node).await;
+            }
+        }
+        for live in all(&node) {
+            live.alerts.escalate(live.escalate_after, now());
+            if let Err(error) = live.figures.keep(&node).await {
+                tracing::error!(reason = error.reason().name(), "counters were not kept");
+            }
+        }
+    }
+    for live in all(&node) {
+        if let Err(error) = live.figures.keep(&node).await {
+            tracing::error!(reason = error.reason().name(), "counters were not kept");
+        }
+    }
+}
+
+pub(super) fn all(node: &Node) -> Vec<Arc<Live>> {
+    let live = node.actions.live.lock().unwrap_or_else(PoisonError::into_inner);
+    live.values().cloned().collect()
+}
+
+/// Takes what is new in a dataset into the snapshots of the actions that run.
+async fn follow(node: &Arc<Node>) {
+    for live in all(node) {
+        let running = Arc::clone(node);
+        let followed = blocking(move || live.tables.follow(&running)).await;
+        if let Ok(Err(error)) | Err(error) = followed {
+            tracing::error!(reason = error.reason().name(), %error, "new records are not in the snapshot of an action");
+        }
+    }
+}
+
+/// Begins or ends one action, as it stands now.
+async fn settle(node: &Arc<Node>, known: &Arc<Known>) -> Result<(), NodeError> {
+    let runs = matches!(
+        known.state(now()),
+        ActionState::Waiting | ActionState::Running | ActionState::Paused
+    );
+    let is_in = known.joined_here.is_some() && known.joined().contains(&node.config.id);
+    match (node.actions.live(&known.hash()), runs && is_in) {
+        (Some(live), true) => live.attend(node, known),
+        (None, true) => {
+            let (running, beginning) = (Arc::clone(node), Arc::clone(known));
+            let live = blocking(move || Live::start(&running, &beginning)).await??;
+            let live = Arc::new(live);
+            {
+                let mut all = node.actions.live.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(known.hash(), Arc::clone(&live));
+            }
+            tracing::info!(action = known.plan().id, "an action begins");
+            live.attend(node, known);
+        }
+        (Some(live), false) => {
+            live.wipe();
+            live.figures.freeze(&live.alerts);
+            live.figures.keep(node).await?;
+            {
+                let mut all = node.actions.live.lock().unwrap_or_else(PoisonError::into_inner);
+                all.remove(&known.hash());
+            }
+            erase(node, &[known.hash()].into(), known.plan().id.clone()).await?;
+            tracing::info!(
+                action = known.plan().id,
+                "an action ended: keys, snapshots, checks and alerts are gone"
+            );
+        }
+        (None, false) => {}
+    }
+    Ok(())
+}
+
+/// Erases what actions have left that do not run any more: a node may have been down at the end of one.
+async fn sweep(node: &Arc<Node>) -> Result<(), NodeError> {
+    let store = Arc::clone(&node.store);
+    let left = blocking(move || {
+        let alerts = store.alerts().iter()?;
+        alerts
+            .map(|alert| Ok(alert?.action))
+            .collect::<Result<BTreeSet<Digest>, NodeError>>()
+    })
+    .await??;
+    let over: BTreeSet<Digest> = left
+        .into_iter()
+        .filter(|hash| {
+            let known = node.actions.get(hash);
+            known.is_none_or(|known| {
+                known.state(now()) == ActionState::Ended || !known.joined().contains(&node.config.id)
+            })
+        })
+        .collect();
+    match over.is_empty() {
+        true => Ok(()),
+        false => erase(node, &over, "that ended while the node was down".to_owned()).await,
+    }
+}
+
+/// Erases the alerts of actions, with what was told behind them; an entry.
+async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> Result<(), NodeError> {
+    let mut entry = policy::blank_entry(Operation::Erasure, Side::Holder, now(), Uuid::now_v7());
+    entry.policy_hash = Some(node.rules.load().hash);
+    entry.holder = Some(node.config.id.clone());
+    entry.mode = Some("action".to_owned());
+    entry.reason = Some(format!(
+        "the end of action {which}: its alerts, and what was told behind them"
+    ));
+    let (store, actions) = (Arc::clone(&node.store), actions.clone());
+    spine::logged(node, entry, async move {
+        let erased = blocking(move || {
+            let mut ids = BTreeSet::new();
+            for alert in store.alerts().iter()? {
+                let alert = alert?;
+                if actions.contains(&alert.action) {
+                    ids.insert(alert.id);
+                }
+            }
+            let erased = store.follow_ups().erase(|row| ids.contains(&row.id))?;
+            Ok::<_, NodeError>(erased + store.alerts().erase(|alert| actions.contains(&alert.action))?)
+        })
+        .await??;
+        let finding = Finding {
+            output_count: Some(erased),
+            ..Finding::default()
+        };
+        Ok((Outcome::Done, finding, ()))
+    })
+    .await
+}

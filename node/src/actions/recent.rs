@@ -1,0 +1,171 @@
+//! Checks that were made, held against what partners add later.
+
+use std::collections::{HashMap, VecDeque};
+
+use overlap_psi::voprf::Output;
+use overlap_records::{Agreed, Kind, Profile, Sizes};
+use std::sync::Arc;
+
+use super::{attend::Held, check::Asked};
+
+/// What was looked up at one partner, under the key that it has now.
+#[derive(Default)]
+pub(super) struct Recent {
+    epoch: Option<[u8; 16]>,
+    /// Number of the first slot.
+    first: u64,
+    slots: VecDeque<Slot>,
+    by_output: HashMap<Output, u64>,
+    outputs: usize,
+}
+
+/// One identifier of a check.
+struct Slot {
+    asked: Arc<Asked>,
+    /// Which of its identifiers.
+    at: usize,
+    outputs: Vec<(u16, Output)>,
+    is_claimed: bool,
+}
+
+/// Outputs of one identifier that a partner has, as far as this side can tell.
+pub(super) struct Found {
+    pub(super) asked: Arc<Asked>,
+    /// Which of its identifiers.
+    pub(super) at: usize,
+    pub(super) outputs: Vec<Output>,
+    slot: u64,
+}
+
+/// Most outputs that are remembered of one partner: 2^17, which take some 16 MiB. The oldest give way.
+const MOST_OUTPUTS: usize = 1 << 17;
+
+impl Recent {
+    /// Notes what a check was answered with, and tells what of it the partner has. Noted first: what comes after is held against it.
+    pub(super) fn enter(
+        &mut self,
+        profile: &Profile,
+        held: &Held,
+        asked: &Arc<Asked>,
+        outputs: &[Output],
+    ) -> Vec<Found> {
+        self.renew(held);
+        let mut rest = outputs.iter();
+        let first = self.first + self.slots.len() as u64;
+        for (at, wanted) in asked.wanted.iter().enumerate() {
+            let slot = self.first + self.slots.len() as u64;
+            let outputs: Vec<(u16, Output)> = wanted.keys.iter().copied().zip(rest.by_ref().copied()).collect();
+            self.by_output.extend(outputs.iter().map(|(_, output)| (*output, slot)));
+            self.outputs += outputs.len();
+            self.slots.push_back(Slot {
+                asked: Arc::clone(asked),
+                at,
+                outputs,
+                is_claimed: false,
+            });
+        }
+        let last = self.first + self.slots.len() as u64;
+        let found = (first..last)
+            .filter_map(|slot| self.judge(profile, held, slot))
+            .collect();
+        self.make_room();
+        found
+    }
+
+    /// Holds everything that is remembered against outputs that are new.
+    pub(super) fn look(&mut self, profile: &Profile, held: &Held, fresh: &[Output]) -> Vec<Found> {
+        self.renew(held);
+        let mut slots: Vec<u64> = fresh
+            .iter()
+            .filter_map(|output| self.by_output.get(output).copied())
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+            .into_iter()
+            .filter_map(|slot| self.judge(profile, held, slot))
+            .collect()
+    }
+
+    /// Everything that is remembered, found and not claimed: what a broken link has left.
+    pub(super) fn left(&mut self, profile: &Profile, held: &Held) -> Vec<Found> {
+        self.renew(held);
+        let slots = self.first..self.first + self.slots.len() as u64;
+        slots.filter_map(|slot| self.judge(profile, held, slot)).collect()
+    }
+
+    /// Lets one be claimed again.
+    pub(super) fn release(&mut self, found: &Found) {
+        if let Some(slot) = self.slot(found.slot)
+            && Arc::ptr_eq(&slot.asked, &found.asked)
+        {
+            slot.is_claimed = false;
+        }
+    }
+
+    /// Under another key nothing means anything any more.
+    fn renew(&mut self, held: &Held) {
+        if self.epoch != Some(held.epoch) {
+            *self = Self {
+                epoch: Some(held.epoch),
+                ..Self::default()
+            };
+        }
+    }
+
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.slots.get_mut(at)
+    }
+
+    /// Whether the partner has what a slot is of; then it counts as claimed.
+    fn judge(&mut self, profile: &Profile, held: &Held, number: u64) -> Option<Found> {
+        let slot = self.slot(number).filter(|slot| !slot.is_claimed)?;
+        let known: Vec<(u16, Output)> = slot
+            .outputs
+            .iter()
+            .copied()
+            .filter(|(_, output)| held.has(output))
+            .collect();
+        let identifier = &slot.asked.wanted.get(slot.at)?.identifier;
+        let is_found = match identifier.kind() {
+            Kind::Person => {
+                // how many records the partner compares with, and how many hold the same, it alone knows: it judges once more
+                let agreed: Vec<Agreed> = known
+                    .iter()
+                    .map(|(key, _)| Agreed {
+                        key: *key,
+                        own: 1,
+                        peer: 1,
+                    })
+                    .collect();
+                !agreed.is_empty()
+                    && profile.score(identifier, &agreed, Sizes { own: 1, peer: 1 }) >= profile.threshold()
+            }
+            _ => !known.is_empty(),
+        };
+        if !is_found {
+            return None;
+        }
+        slot.is_claimed = true;
+        Some(Found {
+            asked: Arc::clone(&slot.asked),
+            at: slot.at,
+            outputs: known.into_iter().map(|(_, output)| output).collect(),
+            slot: number,
+        })
+    }
+
+    fn make_room(&mut self) {
+        while self.outputs > MOST_OUTPUTS {
+            let Some(oldest) = self.slots.pop_front() else { return };
+            for (_, output) in &oldest.outputs {
+                if self.by_output.get(output) == Some(&self.first) {
+                    self.by_output.remove(output);
+                }
+            }
+            self.outputs -= oldest.outputs.len();
+            self.first += 1;
+        }
+    }
+}
