@@ -23,7 +23,7 @@ fn a_check_is_answered_by_all_partners_as_far_as_each_record_may_be_seen() {
     let day = day("");
     day.begin("jad", &[]);
     let lines = "phone 06-10000009\nphone 06-10000002\nphone 06-10000003\nphone 06-10000004\nphone 06-10000005\n\
-                 phone 06-99999999\tperson Jan van den Berg|1985-02-23\n";
+                 phone 06-10000099\tperson Jan van den Berg|1985-02-23\n";
     let printed = day.checked("politie", "jad", lines, &[]);
     let outcomes = |check| {
         let answers = by_partner(&printed, check);

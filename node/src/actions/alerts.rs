@@ -82,22 +82,24 @@ impl Alerts {
         self.changed.subscribe()
     }
 
-    /// Keeps a new alert, and tells this side's people; one that is there already stays as it is.
-    pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
+    /// Keeps a new alert, and tells this side's people; one that is there already stays as it is. Gives whether it is new.
+    pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert) -> Result<bool, NodeError> {
         let _writing = self.writing.lock().await;
         let key = (alert.as_holder, alert.id);
         if let Some(known) = self.get(key) {
             // what was heard of it from the other side first lacks what this side knows
             if known.canonical.is_some() || alert.canonical.is_none() {
-                return Ok(());
+                return Ok(false);
             }
             let more = Alert {
                 steps: known.steps,
                 ..alert
             };
-            return self.put(node, more).await;
+            self.put(node, more).await?;
+            return Ok(true);
         }
-        self.put(node, alert).await
+        self.put(node, alert).await?;
+        Ok(true)
     }
 
     async fn put(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
@@ -109,7 +111,7 @@ impl Alerts {
         // nobody may be listening
         let _ = self.changed.send(key);
         if is_untold {
-            node.agreements.changed.send_modify(|count| *count += 1);
+            node.actions.due.send_modify(|count| *count += 1);
         }
         Ok(())
     }

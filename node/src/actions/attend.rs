@@ -161,6 +161,15 @@ impl Connection {
     }
 }
 
+/// Whoever still waits on a stream that has ended hears of it at once.
+struct Standing(Arc<Connection>);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.0.pending().clear();
+    }
+}
+
 struct Waiting<'a>(&'a Connection, Uuid);
 
 impl Drop for Waiting<'_> {
@@ -275,6 +284,7 @@ impl Session for Attending {
             mirror,
             broken: CancellationToken::new(),
         });
+        let _standing = Standing(Arc::clone(&connection));
         tracing::info!(partner = peer.name, "a partner can be checked");
         self.partner.connect(&connection);
         node.queries.spawn(check::catch_up(

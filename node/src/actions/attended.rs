@@ -324,9 +324,10 @@ impl Stand {
                     })
                     .await??;
                     drop(deciding);
-                    live.figures.told(&peer, kind);
                     // before the partner is told: what both sides are told of is not lost by either
-                    live.alerts.raise(&running, alert).await?;
+                    if live.alerts.raise(&running, alert).await? {
+                        live.figures.told(&peer, kind);
+                    }
                 }
                 let answer = Told {
                     transaction,

@@ -110,10 +110,16 @@ pub(super) async fn claim(
         attachment: None,
         disclosed: answer.records,
     });
-    live.figures.hit(&partner.peer.name, kind);
     let store = Arc::clone(&node.store);
-    blocking(move || row.map_or(Ok(()), |row| store.follow_ups().put(&[row]))).await??;
-    live.alerts.raise(node, one.clone()).await?;
+    blocking(move || match row {
+        // claimed again after a link broke: what was heard of it meanwhile stays
+        Some(row) if store.follow_ups().get(false, row.id)?.is_none() => store.follow_ups().put(&[row]),
+        _ => Ok(()),
+    })
+    .await??;
+    if live.alerts.raise(node, one.clone()).await? {
+        live.figures.hit(&partner.peer.name, kind);
+    }
     Ok(Some(one))
 }
 

@@ -13,6 +13,7 @@ use overlap_audit::Digest;
 use overlap_proto::{action::Convey, fault::Reason};
 use overlap_store::{DocumentKind, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::live::Live;
 use crate::{agreements::Held, error::NodeError, identity::sha256};
@@ -23,6 +24,8 @@ pub(crate) struct Actions {
     known: RwLock<BTreeMap<Digest, Arc<Known>>>,
     /// Held from reading what is kept to writing what is new.
     writing: Mutex<()>,
+    /// Counts what peers are to be told of alerts.
+    pub(super) due: watch::Sender<u64>,
     /// Those that run here now.
     pub(super) live: Mutex<BTreeMap<Digest, Arc<Live>>>,
 }
@@ -147,6 +150,7 @@ impl Actions {
             store: Arc::clone(store),
             known: RwLock::new(known),
             writing: Mutex::default(),
+            due: watch::Sender::new(0),
             live: Mutex::default(),
         })
     }

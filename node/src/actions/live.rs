@@ -236,7 +236,7 @@ impl Live {
     }
 
     /// Stands at every other participant that has joined, and no longer at those that left.
-    fn attend(self: &Arc<Self>, node: &Arc<Node>, known: &Known) {
+    fn attend(self: &Arc<Self>, node: &Arc<Node>, known: &Known, has_changed: bool) {
         let joined = known.joined();
         let mut partners = self.lock_partners();
         partners.retain(|id, partner| {
@@ -248,7 +248,9 @@ impl Live {
         });
         for peer in node.config.peers.iter().filter(|peer| joined.contains(&peer.id)) {
             if let Some(partner) = partners.get(&peer.id) {
-                partner.again.notify_waiters();
+                if has_changed {
+                    partner.again.notify_waiters();
+                }
                 continue;
             }
             // who may not be asked by this node is no partner of its checks
@@ -285,17 +287,21 @@ pub(crate) async fn run(node: Arc<Node>) {
     if let Err(error) = sweep(&node).await {
         tracing::error!(reason = error.reason().name(), %error, "what actions have left was not erased");
     }
+    let mut has_changed = true;
     loop {
         for known in node.actions.all() {
-            if let Err(error) = settle(&node, &known).await {
+            if let Err(error) = settle(&node, &known, has_changed).await {
                 tracing::error!(action = known.plan().id, reason = error.reason().name(), %error, "an action cannot begin or end");
             }
         }
         let wait = tokio::time::sleep(Duration::from_secs(1));
         tokio::select! {
             () = node.draining.cancelled() => break,
-            () = wait => {}
-            changed = changed.changed() => if changed.is_err() { break },
+            () = wait => has_changed = false,
+            changed = changed.changed() => {
+                if changed.is_err() { break }
+                has_changed = true;
+            }
             changed = data.changed() => {
                 if changed.is_err() { break }
                 follow(&node).await;
@@ -332,14 +338,14 @@ async fn follow(node: &Arc<Node>) {
 }
 
 /// Begins or ends one action, as it stands now.
-async fn settle(node: &Arc<Node>, known: &Arc<Known>) -> Result<(), NodeError> {
+async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Result<(), NodeError> {
     let runs = matches!(
         known.state(now()),
         ActionState::Waiting | ActionState::Running | ActionState::Paused
     );
     let is_in = known.joined_here.is_some() && known.joined().contains(&node.config.id);
     match (node.actions.live(&known.hash()), runs && is_in) {
-        (Some(live), true) => live.attend(node, known),
+        (Some(live), true) => live.attend(node, known, has_changed),
         (None, true) => {
             let (running, beginning) = (Arc::clone(node), Arc::clone(known));
             let live = blocking(move || Live::start(&running, &beginning)).await??;
@@ -349,7 +355,7 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>) -> Result<(), NodeError> {
                 all.insert(known.hash(), Arc::clone(&live));
             }
             tracing::info!(action = known.plan().id, "an action begins");
-            live.attend(node, known);
+            live.attend(node, known, false);
         }
         (Some(live), false) => {
             live.wipe();

@@ -38,6 +38,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Tells one peer what it has not heard, until the node drains.
 pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let mut changed = node.agreements.changed.subscribe();
+    let mut due = node.actions.due.subscribe();
     let mut failures = 0u32;
     loop {
         if let Err(error) = round(&node, &peer).await {
@@ -57,6 +58,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
             () = node.draining.cancelled() => return,
             () = pause => {}
             changed = changed.changed() => if changed.is_err() { return },
+            changed = due.changed() => if changed.is_err() { return },
         }
     }
 }
