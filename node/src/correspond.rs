@@ -25,8 +25,10 @@ use crate::{
 
 /// How long queries that end at about the same time are waited for.
 const GATHER: Duration = Duration::from_millis(50);
-/// Where one comes after another, as in an action, a peer is called no more often than this.
-const APART: Duration = Duration::from_millis(500);
+/// A log that grows by more events a second than this, as in an action, is shown no more often than so: countersigning and receipts would take
+/// more than the queries.
+const BUSY: f64 = 20.0;
+const APART: Duration = Duration::from_secs(5);
 /// The longest wait after a peer could not be reached.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -41,7 +43,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let mut failures = 0;
     // the first word says whether this log is the one that the peer knows, also if it has not grown
     let mut is_first = true;
-    let mut last = Instant::now();
+    let (mut last, mut size) = (Instant::now(), node.store.log().size());
     loop {
         let wait = match failures {
             0 if is_first => GATHER,
@@ -60,9 +62,14 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
         tokio::select! {
             () = node.draining.cancelled() => return,
             () = sleep(wait) => {}
-            () = poked => sleep_until((Instant::now() + GATHER).max(last + APART)).await,
+            () = poked => {
+                let grown = node.store.log().size().saturating_sub(size);
+                let is_busy = grown as f64 > BUSY * last.elapsed().max(GATHER).as_secs_f64();
+                let next = Instant::now() + GATHER;
+                sleep_until(if is_busy { next.max(last + APART) } else { next }).await;
+            }
         }
-        last = Instant::now();
+        (last, size) = (Instant::now(), node.store.log().size());
         match round(&node, &peer, is_first).await {
             Ok(()) => (failures, is_first) = (0, false),
             Err(error) => {

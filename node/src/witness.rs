@@ -50,10 +50,9 @@ impl Correspondence {
         }
         drop(proved);
         let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+        // asked about with the next word to that peer: where many logs grow at once, each word would bring about one to all others
         if suspects.len() < MOST_SUSPECTS && !suspects.contains(&head) {
             suspects.push(head);
-            drop(suspects);
-            self.poke.notify_one();
         }
     }
 

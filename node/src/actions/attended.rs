@@ -1,6 +1,9 @@
 //! The holder's side of a standing stream: the snapshot, what is new in it, and the partner's checks.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use overlap_audit::Outcome;
 use overlap_proto::{
@@ -34,6 +37,9 @@ pub(super) type Replies = mpsc::Sender<Result<pb::AttendResponse, Status>>;
 
 /// Checks of one stream that are under way at once; the next waits.
 const AT_ONCE: usize = 64;
+
+/// How long a certificate that was checked counts as checked.
+const JUDGED_FOR: Duration = Duration::from_secs(1);
 
 /// One standing stream, from its opening to its end.
 pub(super) struct Stand {
@@ -105,6 +111,7 @@ impl Stand {
         let parent = opened.parent();
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut sent = has.map_or(0, |(_, seen)| seen);
+        let mut judged = Instant::now();
         loop {
             let there = *deltas.borrow_and_update();
             if there == OVERGROWN {
@@ -139,7 +146,10 @@ impl Stand {
                 Err(status) => return Err(NodeError::of_stream(&peer, &status)),
             };
             // connections outlive revocations and expiry
-            self.caller.check_now()?;
+            if judged.elapsed() >= JUDGED_FOR {
+                self.caller.check_now()?;
+                judged = Instant::now();
+            }
             match Attend::try_from(message)? {
                 Attend::Check(check) => self.check(node, &parent, check, &table, hidden.clone(), place),
                 Attend::Claim(claim) => self.claim(node, &parent, claim, &table, place),
