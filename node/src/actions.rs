@@ -5,6 +5,7 @@ mod attend;
 mod attended;
 mod check;
 mod claim;
+mod connection;
 mod figures;
 mod guard;
 mod hold;

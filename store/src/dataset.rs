@@ -8,6 +8,7 @@ mod holding;
 mod members;
 mod rows;
 mod set;
+mod tags;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -108,22 +109,6 @@ pub struct Place {
     /// Numbers of the records that hold it, ascending.
     pub records: Vec<u32>,
     tag: [u8; TAG],
-}
-
-/// The items of one identifier.
-pub struct ItemTags(Vec<(u16, [u8; TAG])>);
-
-impl ItemTags {
-    /// Whether the item at a place is one of them.
-    pub fn hold(&self, place: &Place) -> bool {
-        self.0.contains(&(place.key, place.tag))
-    }
-
-    /// Whether the item of a link is one of them.
-    pub fn has(&self, link: &Link) -> bool {
-        let [high, low, tag @ ..] = *link;
-        self.0.contains(&(u16::from_be_bytes([high, low]), tag))
-    }
 }
 
 /// A numbered identifier that a match found.
@@ -308,13 +293,6 @@ impl Dataset {
             .cloned()
             .ok_or(StoreError::Damaged("an item's record does not hold it"))?;
         Ok(Hit { identifier, records })
-    }
-
-    /// The items of an identifier, to be held against places.
-    pub fn items_of(&self, selection: &Selection, identifier: &Identifier) -> ItemTags {
-        let keys = identifier.match_keys(&selection.profile).into_iter();
-        let tag = |key: &MatchKey| Some(item_tag(&self.version.inner, &item_of(&selection.profile, key).ok()?));
-        ItemTags(keys.filter_map(|key| Some((key.key(), tag(&key)?))).collect())
     }
 
     /// Which of these references no record has. Reads records until all are found.

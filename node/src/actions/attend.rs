@@ -1,34 +1,24 @@
 //! The asker's side of a standing stream: connecting, the partner's snapshot, and what comes over it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use overlap_audit::{Digest, Outcome};
+use overlap_audit::Outcome;
 use overlap_proto::{
-    action::{self, Attended, Snapshot, Told},
+    action::{self, Attended, Snapshot},
     fault::Reason,
     pb::peer as pb,
 };
-use overlap_psi::{
-    Encoded, Key, PeerMisbehaved, Stored, dleq::PublicKey, filter::Filter, joint::Evaluated, voprf::Output,
-};
+use overlap_psi::{Key, PeerMisbehaved, filter::Filter};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Streaming};
-use uuid::Uuid;
 
 use super::{
     check,
+    connection::{Connection, Held, Reply, Standing},
     live::{Live, Partner},
     table::bound,
 };
@@ -36,147 +26,16 @@ use crate::{
     dial::{self, Dialled},
     error::NodeError,
     node::{Node, now},
-    policy::{
-        self,
-        action::{AttendTerms, Parent},
-    },
+    policy::{self, action::AttendTerms},
     spine::{self, Finding, Opened, Session},
     trace::TraceContext,
 };
-
-/// A partner that may be checked now.
-pub(super) struct Connection {
-    /// What the checks on it are judged by.
-    pub(super) parent: Parent,
-    pub(super) snapshot: Arc<Held>,
-    /// The certificate that it showed.
-    pub(super) certificate: Digest,
-    sender: mpsc::Sender<pb::AttendRequest>,
-    pending: Mutex<HashMap<Uuid, oneshot::Sender<Result<Reply, NodeError>>>>,
-    mirror: Option<Key>,
-    /// Cancelled to end the stream: its holder broke the protocol.
-    broken: CancellationToken,
-}
-
-/// A partner's snapshot, with the deltas to it.
-pub(super) struct Held {
-    pub(super) epoch: [u8; 16],
-    pub(super) public: PublicKey,
-    pub(super) bound: [u8; 32],
-    filter: Filter,
-    deltas: RwLock<HashSet<Output>>,
-    /// Number of the last delta.
-    seen: AtomicU64,
-}
-
-/// What a partner made of a check or a claim.
-pub(super) enum Reply {
-    Evaluated(Box<Evaluated>),
-    Told(Told),
-}
 
 /// Messages towards a partner that wait for the network.
 const QUEUE: usize = 256;
 /// Shortest and longest wait before a partner is called again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// Most outputs that deltas may add to one snapshot: a holder makes another before.
-const MOST_DELTAS: usize = 1 << 18;
-
-impl Held {
-    pub(super) fn has(&self, output: &Output) -> bool {
-        let deltas = || self.deltas.read().unwrap_or_else(PoisonError::into_inner);
-        self.filter.may_have(output) || deltas().contains(output)
-    }
-
-    /// Number of the last delta.
-    pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Ordering::Acquire)
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.filter.fingerprints().len() as u64 * 4
-    }
-}
-
-impl Connection {
-    /// Asks one thing, and waits for its answer. `sent` is set once the message is on its way.
-    pub(super) async fn call(
-        &self,
-        transaction: Uuid,
-        message: pb::AttendRequest,
-        patience: Duration,
-        sent: &mut Option<bool>,
-    ) -> Result<Reply, NodeError> {
-        let peer = || self.parent.peer.name.clone();
-        let (answer, answered) = oneshot::channel();
-        self.pending().insert(transaction, answer);
-        // whoever stops waiting leaves nothing behind
-        let _waiting = Waiting(self, transaction);
-        let sending = timeout(patience, self.sender.send(message)).await;
-        match sending {
-            Ok(Ok(())) => *sent = Some(true),
-            Ok(Err(_)) => return Err(NodeError::PeerHungUp { peer: peer() }),
-            Err(_) => {
-                return Err(NodeError::PeerIdle {
-                    peer: peer(),
-                    seconds: patience.as_secs(),
-                });
-            }
-        }
-        match timeout(patience, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(NodeError::PeerHungUp { peer: peer() }),
-            Err(_) => Err(NodeError::PeerIdle {
-                peer: peer(),
-                seconds: patience.as_secs(),
-            }),
-        }
-    }
-
-    /// Ends the stream, since what came over it cannot be trusted.
-    pub(super) fn break_off(&self) {
-        self.broken.cancel();
-    }
-
-    /// Items for the mirrored pass, in an order that says nothing; none where there is no such pass.
-    pub(super) fn mirrored(&self, items: &[Stored]) -> Result<Vec<Encoded>, overlap_psi::ApiMisuse> {
-        let Some(key) = &self.mirror else {
-            return Ok(Vec::new());
-        };
-        let mut points = key.multiply_stored(items)?;
-        points.sort_unstable();
-        Ok(points)
-    }
-
-    fn pending(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, oneshot::Sender<Result<Reply, NodeError>>>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settle(&self, transaction: Uuid, reply: Result<Reply, NodeError>) {
-        // who waits no longer has had its answer: unreachable
-        if let Some(answer) = self.pending().remove(&transaction) {
-            let _ = answer.send(reply);
-        }
-    }
-}
-
-/// Whoever still waits on a stream that has ended hears of it at once.
-struct Standing(Arc<Connection>);
-
-impl Drop for Standing {
-    fn drop(&mut self) {
-        self.0.pending().clear();
-    }
-}
-
-struct Waiting<'a>(&'a Connection, Uuid);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.pending().remove(&self.1);
-    }
-}
 
 /// Stands at one partner until the action ends here, it leaves, or the node drains.
 pub(super) async fn run(node: Arc<Node>, live: Arc<Live>, partner: Arc<Partner>) {
@@ -275,15 +134,8 @@ impl Session for Attending {
             () = self.live.ended.cancelled() => return Ok((Outcome::Done, ())),
             () = node.draining.cancelled() => return Ok((Outcome::Done, ())),
         };
-        let connection = Arc::new(Connection {
-            parent: opened.parent(),
-            snapshot,
-            certificate: certificate.thumbprint,
-            sender,
-            pending: Mutex::default(),
-            mirror,
-            broken: CancellationToken::new(),
-        });
+        let connection = Connection::new(opened.parent(), snapshot, certificate.thumbprint, sender, mirror);
+        let connection = Arc::new(connection);
         let _standing = Standing(Arc::clone(&connection));
         tracing::info!(partner = peer.name, "a partner can be checked");
         self.partner.connect(&connection);
@@ -300,7 +152,7 @@ impl Session for Attending {
                     Ok(None) => return Ok((Outcome::Done, ())),
                     Err(status) => return Err(dial::refusal(&peer.name, &status)),
                 },
-                () = connection.broken.cancelled() => return Err(NodeError::PeerProtocol {
+                () = connection.broke() => return Err(NodeError::PeerProtocol {
                     peer: peer.name.clone(),
                     source: PeerMisbehaved::BadProof,
                 }),
@@ -342,8 +194,8 @@ impl Attending {
                 connection.settle(refused.transaction, Err(error));
             }
             Attended::Delta(delta) => {
-                let fresh = add(&connection.snapshot, delta)
-                    .map_err(|source| NodeError::PeerProtocol { peer: peer(), source })?;
+                let fresh = connection.snapshot.add(delta);
+                let fresh = fresh.map_err(|source| NodeError::PeerProtocol { peer: peer(), source })?;
                 // checks that were answered before are looked up once more
                 let found = self
                     .partner
@@ -375,22 +227,6 @@ fn checked(peer: &str, message: pb::AttendResponse) -> Result<Attended, NodeErro
         peer: peer.to_owned(),
         source,
     })
-}
-
-/// Takes a delta in; a number that is not the next is a replay, or leaves a gap.
-fn add(held: &Held, delta: action::Delta) -> Result<Vec<Output>, PeerMisbehaved> {
-    if delta.number != held.seen.load(Ordering::Acquire) + 1 {
-        return Err(PeerMisbehaved::OutOfTurn);
-    }
-    let mut deltas = held.deltas.write().unwrap_or_else(PoisonError::into_inner);
-    if deltas.len() + delta.outputs.len() > MOST_DELTAS {
-        return Err(PeerMisbehaved::TooMany {
-            announced: MOST_DELTAS as u64,
-        });
-    }
-    deltas.extend(delta.outputs.iter().copied());
-    held.seen.store(delta.number, Ordering::Release);
-    Ok(delta.outputs)
 }
 
 /// Receives what comes before a partner can be checked.
@@ -460,14 +296,9 @@ async fn receive(
     }
     fingerprints.shrink_to_fit();
     let action = terms.opening.plan.to_string();
-    Ok(Held {
-        epoch: said.epoch,
-        public: said.public,
-        bound: bound(&action, &terms.peer.id, &said.epoch),
-        filter: Filter::of(said.shape, fingerprints).map_err(misbehaved)?,
-        deltas: RwLock::default(),
-        seen: AtomicU64::new(0),
-    })
+    let filter = Filter::of(said.shape, fingerprints).map_err(misbehaved)?;
+    let bound = bound(&action, &terms.peer.id, &said.epoch);
+    Ok(Held::new(said.epoch, said.public, bound, filter))
 }
 
 /// Evaluates the partner's points under a key of this stream, by which it notices checks on records that nobody but it may know of.

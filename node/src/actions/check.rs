@@ -20,9 +20,8 @@ use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use super::{
-    alerts,
-    attend::{Connection, Reply},
-    claim,
+    alerts, claim,
+    connection::{Connection, Reply},
     live::{Live, Partner},
     recent::Found,
 };

@@ -11,7 +11,7 @@ use overlap_store::{Alert, Decision, FollowUp};
 use uuid::Uuid;
 
 use super::{
-    attend::{Connection, Reply},
+    connection::{Connection, Reply},
     live::{Live, Partner},
     recent::Found,
 };

@@ -18,8 +18,9 @@ use uuid::Uuid;
 use super::{
     Known,
     alerts::Alerts,
-    attend::{self, Connection, Held},
+    attend,
     check::Asked,
+    connection::{Connection, Held},
     figures::Counters,
     guard::Guard,
     recent::Recent,

@@ -6,7 +6,7 @@ use overlap_psi::voprf::Output;
 use overlap_records::{Agreed, Kind, Profile, Sizes};
 use std::sync::Arc;
 
-use super::{attend::Held, check::Asked};
+use super::{check::Asked, connection::Held};
 
 /// What was looked up at one partner, under the key that it has now.
 #[derive(Default)]
