@@ -201,6 +201,7 @@ pub(crate) async fn ask(
         (Ok(permit), Some(Err(error))) => (Err(permit.deny(error)), None),
         (decision, session) => (decision, session.and_then(Result::ok)),
     };
+    let is_known = decision.as_ref().is_ok_and(|permit| permit.terms().is_known);
     let by = decision.as_ref().ok().map(|permit| {
         let entry = permit.entry();
         (
@@ -213,7 +214,15 @@ pub(crate) async fn ask(
         (row.person, row.role) = (person, role);
     }
     let (store, kept) = (Arc::clone(&node.store), row.clone());
-    blocking(move || store.follow_ups().put(&[kept])).await??;
+    let _deciding = node.deciding.lock().await;
+    blocking(
+        move || match is_known && store.follow_ups().get(false, kept.id)?.is_none() {
+            // it was erased while it was asked about
+            true => Ok(()),
+            false => store.follow_ups().put(&[kept]),
+        },
+    )
+    .await??;
     Ok(row)
 }
 

@@ -64,7 +64,7 @@ struct Shape {
     asker_us_per_check: f64,
     /// And partner.
     partner_us_per_check: f64,
-    /// What a partner's group operations alone take for a check of one item, on one core, in this run.
+    /// What a partner's group operations alone take for a check of one item, with all cores at work, in this run.
     bare_evaluation_us: f64,
     /// And the asker's: verifying and unblinding, for one partner.
     bare_verification_us: f64,
@@ -90,7 +90,7 @@ struct Saturation {
     items_per_second: f64,
     /// CPU of the partner per check.
     partner_us_per_check: f64,
-    /// Its group operations alone, on one core, in this run.
+    /// Its group operations alone, with all cores at work, in this run.
     bare_us_per_check: f64,
     /// Of the partner's CPU, the share of the group operations: the rate that it gets to, over that of the bare VOPRF on the same cores.
     share_of_bare_rate: f64,
@@ -217,21 +217,33 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     })
 }
 
-/// Microseconds that a holder's group operations take for a check of so many items, and an asker's for its answer; on one core.
+/// Microseconds of CPU that a holder's group operations take for a check of so many items, and an asker's for its answer: with all cores at
+/// work, as they are when a node is asked as fast as it answers.
 fn bare(items: usize) -> (f64, f64) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let each: Vec<(f64, f64)> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..cores).map(|_| scope.spawn(move || bare_on_one(items))).collect();
+        running.into_iter().filter_map(|one| one.join().ok()).collect()
+    });
+    let mean = |of: fn(&(f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
+    (mean(|one| one.0), mean(|one| one.1))
+}
+
+fn bare_on_one(items: usize) -> (f64, f64) {
     const ROUNDS: u32 = 400;
+    const FAILED: (f64, f64) = (f64::NAN, f64::NAN);
     let made: Vec<Item> = (0..items as u32)
         .map(|n| Item::derive("bench", "document", &n.to_be_bytes()))
         .collect();
     let stored = Stored::of(&made);
-    let evaluator = Evaluator::random(&mut rand::rng());
     let Ok(one_core) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else {
-        return (f64::NAN, f64::NAN);
+        return FAILED;
     };
     one_core.install(|| {
         let mut rng = rand::rng();
+        let evaluator = Evaluator::random(&mut rng);
         let Ok(check) = Check::blind(&stored, &mut rng) else {
-            return (f64::NAN, f64::NAN);
+            return FAILED;
         };
         let began = Instant::now();
         let mut last = None;

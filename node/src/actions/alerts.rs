@@ -14,7 +14,7 @@ use overlap_proto::{
     operator,
     pb::operator as pb,
 };
-use overlap_store::{Alert, AlertStep, AlertVerb, Store};
+use overlap_store::{Alert, AlertStep, AlertVerb, FollowUp, Store};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -34,8 +34,8 @@ pub(super) struct Alerts {
     rows: Mutex<BTreeMap<Key, Alert>>,
     /// Those that nobody claimed in time, told once.
     escalated: Mutex<BTreeSet<Key>>,
-    /// Held from reading a row to writing it.
-    writing: tokio::sync::Mutex<()>,
+    /// Held from reading a row to writing it; true: the action has ended, and nothing is written any more.
+    writing: tokio::sync::Mutex<bool>,
     changed: broadcast::Sender<Key>,
 }
 
@@ -59,7 +59,7 @@ impl Alerts {
         Ok(Self {
             rows: Mutex::new(rows),
             escalated: Mutex::default(),
-            writing: tokio::sync::Mutex::default(),
+            writing: tokio::sync::Mutex::new(false),
             changed: broadcast::channel(BEHIND).0,
         })
     }
@@ -82,9 +82,35 @@ impl Alerts {
         self.changed.subscribe()
     }
 
-    /// Keeps a new alert, and tells this side's people; one that is there already stays as it is. Gives whether it is new.
-    pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert) -> Result<bool, NodeError> {
-        let _writing = self.writing.lock().await;
+    /// Writes nothing any more: what is there is about to be erased.
+    pub(super) async fn close(&self) {
+        *self.writing.lock().await = true;
+    }
+
+    /// The right to write.
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, bool>, NodeError> {
+        let turn = self.writing.lock().await;
+        match *turn {
+            false => Ok(turn),
+            true => Err(NodeError::refused(Reason::AgreementDenied, "the action has ended")),
+        }
+    }
+
+    /// Keeps a new alert, with what is to be decided or known of the hit, and tells this side's people; one that is there already stays as it is.
+    /// Gives whether it is new.
+    pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert, row: Option<FollowUp>) -> Result<bool, NodeError> {
+        let _turn = self.turn().await?;
+        if let Some(row) = row {
+            let store = Arc::clone(&node.store);
+            let deciding = node.deciding.lock().await;
+            // claimed again after a link broke: what was decided, or heard, meanwhile stays
+            blocking(move || match store.follow_ups().get(row.as_holder, row.id)? {
+                None => store.follow_ups().put(&[row]),
+                Some(_) => Ok(()),
+            })
+            .await??;
+            drop(deciding);
+        }
         let key = (alert.as_holder, alert.id);
         if let Some(known) = self.get(key) {
             // what was heard of it from the other side first lacks what this side knows
@@ -145,7 +171,7 @@ impl Alerts {
 
     /// Notes that a partner was told.
     pub(super) async fn told(&self, node: &Arc<Node>, words: &[AlertWord]) -> Result<(), NodeError> {
-        let _writing = self.writing.lock().await;
+        let _turn = self.turn().await?;
         for word in words {
             if let Some(alert) = self.get((word.as_holder, word.alert)) {
                 self.settle(node, alert, word.steps.len()).await?;
@@ -175,7 +201,7 @@ impl Alerts {
         peer: &Peer,
         words: Vec<AlertWord>,
     ) -> Result<(), NodeError> {
-        let _writing = self.writing.lock().await;
+        let _turn = self.turn().await?;
         for word in words {
             let key = (!word.as_holder, word.alert);
             let steps: Vec<AlertStep> = word.steps.iter().map(|done| step(done, &peer.id)).collect();
@@ -366,7 +392,7 @@ pub(super) async fn handle(
     let key = (alert.as_holder, alert.id);
     let (running, standing) = (Arc::clone(node), Arc::clone(live));
     let alert = spine::logged(node, entry, async move {
-        let _writing = standing.alerts.writing.lock().await;
+        let _turn = standing.alerts.turn().await?;
         // as it is by now
         let mut alert = standing.alerts.get(key).unwrap_or(alert);
         alert.steps.push(done);

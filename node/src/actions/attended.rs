@@ -283,7 +283,7 @@ impl Stand {
             match alerts.await {
                 Ok(Ok(alerts)) => {
                     for alert in alerts {
-                        if let Err(error) = live.alerts.raise(&running, alert).await {
+                        if let Err(error) = live.alerts.raise(&running, alert, None).await {
                             tracing::error!(reason = error.reason().name(), "an alert was not kept");
                         }
                     }
@@ -325,17 +325,8 @@ impl Stand {
             answer(&replies, transaction, async {
                 let told = spine::run(&running, decision, session).await?;
                 if let Some(Kept { alert, row }) = told.kept {
-                    let store = Arc::clone(&running.store);
-                    let deciding = running.deciding.lock().await;
-                    blocking(move || match row {
-                        // claimed again after a link broke: what a functionary decided meanwhile stays
-                        Some(row) if store.follow_ups().get(true, row.id)?.is_none() => store.follow_ups().put(&[row]),
-                        _ => Ok(()),
-                    })
-                    .await??;
-                    drop(deciding);
                     // before the partner is told: what both sides are told of is not lost by either
-                    if live.alerts.raise(&running, alert).await? {
+                    if live.alerts.raise(&running, alert, row).await? {
                         live.figures.told(&peer, kind);
                     }
                 }

@@ -19,7 +19,6 @@ use crate::{
     error::NodeError,
     node::{Node, now},
     policy::{self, action::CheckTerms},
-    pool::blocking,
     spine::{self, Finding, Opened, Session},
 };
 
@@ -110,14 +109,7 @@ pub(super) async fn claim(
         attachment: None,
         disclosed: answer.records,
     });
-    let store = Arc::clone(&node.store);
-    blocking(move || match row {
-        // claimed again after a link broke: what was heard of it meanwhile stays
-        Some(row) if store.follow_ups().get(false, row.id)?.is_none() => store.follow_ups().put(&[row]),
-        _ => Ok(()),
-    })
-    .await??;
-    if live.alerts.raise(node, one.clone()).await? {
+    if live.alerts.raise(node, one.clone(), row).await? {
         live.figures.hit(&partner.peer.name, kind);
     }
     Ok(Some(one))

@@ -360,6 +360,8 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
         }
         (Some(live), false) => {
             live.wipe();
+            // what is under way writes nothing behind the erasure
+            live.alerts.close().await;
             live.figures.freeze(&live.alerts);
             live.figures.keep(node).await?;
             {
@@ -412,6 +414,8 @@ async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> R
         "the end of action {which}: its alerts, and what was told behind them"
     ));
     let (store, actions) = (Arc::clone(&node.store), actions.clone());
+    // nor does a functionary, or a follow-up that comes back
+    let _deciding = node.deciding.lock().await;
     spine::logged(node, entry, async move {
         let erased = blocking(move || {
             let mut ids = BTreeSet::new();
