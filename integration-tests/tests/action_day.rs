@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use overlap_integration_tests::{ActionDay, alert, answer, by_partner, text_of, wait_for};
+use overlap_integration_tests::{ActionDay, Ran, alert, answer, by_partner, text_of, wait_for};
 
 const POLITIE: &str = "ref;phone;class\np1;06-10000001;a\n";
 const KMAR: &str = "ref;phone;class\nk1;06-10000002;a\nk2;06-10000003;b\nk3;06-10000004;c\nk4;06-10000005;d\n";
@@ -101,9 +101,24 @@ fn a_check_is_answered_by_all_partners_as_far_as_each_record_may_be_seen() {
     let report = day.action("kmar", &["report", "jad"]).json();
     let politie = &report["partners"]["politie"]["phone"];
     assert_eq!((&politie["answered"], &politie["told"]), (&6.into(), &3.into()));
-    // every check is in both logs, and they tell the same
-    day.world.wait_for_witnesses("politie");
-    day.world.wait_for_witnesses("kmar");
+    // once it has ended, every stream, check and claim is in both logs, and they tell the same
+    day.step("politie", "end", "jad");
+    for name in ["politie", "kmar", "belgium"] {
+        wait_for(&format!("it ends at {name}"), || {
+            day.action(name, &["report", "jad"]).json()["ended"].is_string()
+        });
+    }
+    let exports = ["politie", "kmar"].map(|name| {
+        wait_for(&format!("{name} has all receipts, and nothing open"), || {
+            let status = day.world.status(name);
+            let witnesses = status["log"]["witnesses"].as_array().unwrap();
+            status["open_entries"] == 0 && witnesses.iter().all(|one| one["receipts_due"] == 0)
+        });
+        day.world.export_log(name, &format!("{name}.exported"))
+    });
+    let exports = exports.map(|path| path.to_str().unwrap().to_owned());
+    let ran = Ran::overlap(&["log", "reconcile", &exports[0], &exports[1]]);
+    assert_eq!(ran.code, 0, "{ran:?}");
 }
 
 #[test]

@@ -213,6 +213,8 @@ async fn take_in(node: &Arc<Node>, from: &str, convey: Convey) -> Result<Arc<Kno
         node.agreements.changed.send_modify(|count| *count += 1);
         let mut entry = policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7());
         describe(&mut entry, node, &known);
+        // word of an action is no query, and has no twin
+        entry.purpose = None;
         entry.asker = Some(from.to_owned());
         spine::record(node, entry, Outcome::Done, Some(news.join("; "))).await?;
     }

@@ -14,6 +14,7 @@ pub(crate) fn authorise_attending(
 ) -> Result<Permit<AttendTerms>, Box<Denial>> {
     let (config, plan) = (&node.config, known.plan());
     let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
+    TraceContext::enter(None, &mut entry);
     entry.policy_hash = Some(node.rules.load().hash);
     entry.purpose = Some(plan.purpose.clone());
     entry.case_reference = Some(plan.case_reference.clone());
