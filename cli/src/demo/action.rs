@@ -51,8 +51,11 @@ const RECORDS: [&str; 4] = [
     "B-41;suspect;a;Milan;Horvat;1984-05-12;+32470000041;\n",
 ];
 
+/// Identifiers as people write them.
+type Values = &'static [(Kind, &'static str)];
+
 /// What officers meet in the street: who checks, what it is, and identifiers.
-const CHECKS: [(&str, &str, &[(Kind, &str)]); 6] = [
+const CHECKS: [(&str, &str, Values); 6] = [
     (
         "politie",
         "a passenger at a petrol station",

@@ -50,7 +50,7 @@ pub(super) async fn create(node: &Arc<Node>, user: &User, wish: Create) -> Resul
     entry.purpose = Some(wish.purpose.clone());
     entry.case_reference = Some(wish.case_reference.clone());
     let planned = node
-        .permit(user, Action::LeadAction)
+        .permit(user, Action::Coordinate)
         .and_then(|role| plan(node, wish).map(|planned| (role, planned)));
     let (role, (signed, held)) = match planned {
         Ok(planned) => planned,
@@ -209,7 +209,7 @@ pub(super) async fn invite(
     let known = node.actions.find(&wish.action, now())?;
     let mut entry = entry(node, user, Some(&known), &wish.reason);
     let checked = node
-        .permit(user, Action::LeadAction)
+        .permit(user, Action::Coordinate)
         .and_then(|role| check_own(node, &known).map(|()| role))
         .and_then(|role| policy::action::agreement_of(node, known.plan(), now()).map(|held| (role, held)));
     let (role, held) = match checked {
@@ -279,7 +279,7 @@ fn check_step(node: &Node, user: &User, known: &Known, wish: &StepAction) -> Res
     let at = now();
     let denied = |message: String| Err(NodeError::refused(Reason::AgreementDenied, message));
     let is_own = matches!(wish.verb, ActionVerb::Start | ActionVerb::Pause | ActionVerb::End);
-    let action = if is_own { Action::LeadAction } else { Action::JoinAction };
+    let action = if is_own { Action::Coordinate } else { Action::Join };
     let role = node.permit(user, action)?;
     match is_own {
         true => check_own(node, known)?,

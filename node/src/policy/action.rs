@@ -146,7 +146,7 @@ impl Permitted for AttendTerms {
             node.orders.check_standing(order, now)?;
         }
         match entry.side {
-            Side::Asker => node.permit(&user_of(node, entry)?, Action::JoinAction).map(drop),
+            Side::Asker => node.permit(&user_of(node, entry)?, Action::Join).map(drop),
             _ => {
                 let country = country_of(self.agreement.agreement(), &self.peer);
                 let query = query_of(&self.peer, &self.opening.query, false);
