@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use overlap_audit::Digest;
 use overlap_proto::{
-    action::{Asking, Attend, Attended, Delta, Opening, Snapshot, check},
+    action::{Asking, Attend, Attended, Claim, Delta, Opening, Snapshot, check, claim},
     pb::peer::{
         self as pb,
         action_service_client::ActionServiceClient,
@@ -118,7 +118,7 @@ async fn lie(
         for _ in 0..2 {
             say(Attended::Delta(Delta {
                 number: 1,
-                outputs: vec![[9; 16]],
+                images: vec![[9; 16]],
             }))
             .await;
         }
@@ -177,15 +177,20 @@ impl HostileAttendant {
 
     /// Sends a check of bytes that may be no elements.
     pub async fn check(&self, transaction: Uuid, blinded: &[Encoded]) {
-        let asking = Asking {
-            transaction,
-            person: "spiffe://x.example/user/x".to_owned(),
-            role: "coordinator".to_owned(),
-            case_reference: "JAD-1".to_owned(),
-            reason: "a test".to_owned(),
-            on_behalf_of: None,
+        self.send(check(&asking(transaction), &[Kind::Phone], blinded, &[]))
+            .await;
+    }
+
+    /// Claims outputs of a check.
+    pub async fn claim(&self, check: Uuid, outputs: Vec<[u8; 16]>) {
+        let claimed = Claim {
+            asking: asking(Uuid::now_v7()),
+            check,
+            alert: Uuid::now_v7(),
+            kind: Kind::Phone,
+            outputs,
         };
-        self.send(check(&asking, &[Kind::Phone], blinded, &[])).await;
+        self.send(claim(&claimed)).await;
     }
 
     /// The next message.
@@ -195,6 +200,17 @@ impl HostileAttendant {
     pub async fn next(&mut self) -> Result<Option<Attended>, Status> {
         let message = self.answers.message().await?;
         Ok(message.map(|message| Attended::try_from(message).unwrap()))
+    }
+}
+
+fn asking(transaction: Uuid) -> Asking {
+    Asking {
+        transaction,
+        person: "spiffe://x.example/user/x".to_owned(),
+        role: "coordinator".to_owned(),
+        case_reference: "JAD-1".to_owned(),
+        reason: "a test".to_owned(),
+        on_behalf_of: None,
     }
 }
 

@@ -334,6 +334,65 @@ fn what_is_no_check_is_refused_and_the_others_go_on() {
 }
 
 #[test]
+fn a_claim_is_of_a_check_that_was_answered_and_who_left_asks_no_more() {
+    let day = three("");
+    day.begin("jad", &[]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut hostile = HostileAttendant::attend(&day, "belgium", "kmar", "jad").await.unwrap();
+        let refusal = async |hostile: &mut HostileAttendant| match hostile.next().await.unwrap().unwrap() {
+            Attended::Refused(why) => why,
+            other => panic!("{other:?}"),
+        };
+        hostile.claim(Uuid::now_v7(), vec![[7; 16]]).await;
+        assert_eq!(refusal(&mut hostile).await.reason, Reason::NotFound);
+        let checked = Uuid::now_v7();
+        hostile.check(checked, &points(1)).await;
+        assert!(matches!(
+            hostile.next().await.unwrap().unwrap(),
+            Attended::Evaluated(..)
+        ));
+        // what is made up is not held; more outputs than one number has are refused; and there is an end to it
+        hostile.claim(checked, vec![[7; 16]]).await;
+        assert!(
+            matches!(hostile.next().await.unwrap().unwrap(), Attended::Told(told) if told.answer.declined == "not-held")
+        );
+        hostile.claim(checked, vec![[7; 16]; 9]).await;
+        assert_eq!(refusal(&mut hostile).await.reason, Reason::InvalidRequest);
+        for _ in 0..2 {
+            hostile.claim(checked, vec![[7; 16]]).await;
+            assert!(matches!(hostile.next().await.unwrap().unwrap(), Attended::Told(_)));
+        }
+        hostile.claim(checked, vec![[7; 16]]).await;
+        assert_eq!(refusal(&mut hostile).await.limit.as_deref(), Some("claims"));
+        // its agency leaves: a stream that goes on standing is cut
+        day.step("belgium", "leave", "jad");
+        let cut = hostile.next().await;
+        assert!(cut.unwrap_err().message().contains("takes no part"));
+    });
+    assert!(day.alerts("kmar", "jad").is_empty());
+}
+
+#[test]
+fn what_is_erased_is_found_no_more() {
+    let day = three("");
+    day.begin("jad", &[]);
+    assert_eq!(
+        answer(&day.checked("politie", "jad", "phone 06-10000002\n", &[]), 1, "kmar")["outcome"],
+        "hit"
+    );
+    day.import("kmar", "ref;phone\nk5;06-10000005\n");
+    wait_for("kmar has made another snapshot", || {
+        day.world.agency("kmar").log().matches("a snapshot was made").count() > 1
+    });
+    wait_for("politie has it, and what came with it", || {
+        let printed = day.checked("politie", "jad", "phone 06-10000005\nphone 06-10000002\n", &[]);
+        let of = |check| by_partner(&printed, check)["kmar"].clone();
+        (of(1), of(2)) == ("hit".to_owned(), "no-hit".to_owned())
+    });
+}
+
+#[test]
 fn a_partner_whose_clock_is_beyond_the_window_says_so_and_minutes_do_no_harm() {
     let mut day = three("");
     for (name, seconds) in [("kmar", 7200), ("belgium", 120)] {
@@ -345,8 +404,12 @@ fn a_partner_whose_clock_is_beyond_the_window_says_so_and_minutes_do_no_harm() {
     for name in ["politie", "belgium"] {
         day.step(name, "join", "jad");
     }
+    // to kmar there is no such action any more, and it tells who invites it
+    wait_for("politie hears why kmar does not join", || {
+        day.world.agency("politie").log().contains("action jad has ended")
+    });
     let late = day.action("kmar", &["join", "jad", "--reason", "a test"]);
-    assert!(text_of(&late.failure()["message"]).contains("has ended"), "{late:?}");
+    assert_eq!(late.failure()["reason"], "NOT_FOUND", "{late:?}");
     day.step("politie", "start", "jad");
     day.wait_for_link("politie", "belgium", "jad", "ready");
     let printed = day.checked("politie", "jad", "phone 06-10000002\n", &[]);

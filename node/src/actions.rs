@@ -1,6 +1,7 @@
 //! Actions: live matching sessions. What is planned and who takes part is in `known`; what runs, in `live`.
 
 mod alerts;
+mod answered;
 mod attend;
 mod attended;
 mod check;
@@ -19,7 +20,7 @@ mod spread;
 mod table;
 
 pub(crate) use known::{Actions, Joined, Known};
-pub(crate) use live::run;
+pub(crate) use live::{follow_data, run};
 pub(crate) use peer_service::PeerActions;
 pub(crate) use service::OwnActions;
 pub(crate) use spread::run as spread;

@@ -25,10 +25,9 @@ use crate::{
 
 /// How long queries that end at about the same time are waited for.
 const GATHER: Duration = Duration::from_millis(50);
-/// A log that grows by more events a second than this, as in an action, is shown no more often than so: countersigning and receipts would take
-/// more than the queries.
+/// A log that grows by more events a second than this, as in an action, is not shown after each query, but as often as one that rests, or
+/// when it has calmed down: countersigning would take more than the queries.
 const BUSY: f64 = 20.0;
-const APART: Duration = Duration::from_secs(5);
 /// The longest wait after a peer could not be reached.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -64,9 +63,10 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
             () = sleep(wait) => {}
             () = poked => {
                 let grown = node.store.log().size().saturating_sub(size);
-                let is_busy = grown as f64 > BUSY * last.elapsed().max(GATHER).as_secs_f64();
-                let next = Instant::now() + GATHER;
-                sleep_until(if is_busy { next.max(last + APART) } else { next }).await;
+                sleep(GATHER).await;
+                if grown as f64 > BUSY * last.elapsed().as_secs_f64() {
+                    calm(&node, last + every).await;
+                }
             }
         }
         (last, size) = (Instant::now(), node.store.log().size());
@@ -76,6 +76,17 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
                 failures += 1;
                 tracing::warn!(peer = peer.name, reason = error.reason().name(), %error, "no word about the logs");
             }
+        }
+    }
+}
+
+/// Waits until the log grows slowly, or until `latest`.
+async fn calm(node: &Node, latest: Instant) {
+    loop {
+        let size = node.store.log().size();
+        sleep_until(latest.min(Instant::now() + Duration::from_secs(1))).await;
+        if (node.store.log().size() - size) as f64 <= BUSY || Instant::now() >= latest || node.draining.is_cancelled() {
+            return;
         }
     }
 }

@@ -31,8 +31,11 @@ use crate::{
     identity::Certificate,
 };
 
-/// How often a quiet connection is asked whether it is there.
+/// How often a quiet standing connection is asked whether it is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// A name for HTTP/2 alone: who answers is settled by the certificate.
+const NAME: &str = "http://peer.overlap";
 
 /// A connection with a peer that showed its certificate.
 pub(crate) struct Dialled {
@@ -61,12 +64,39 @@ pub(crate) fn check_key(
     Err(NodeError::refused(Reason::AgreementDenied, message))
 }
 
-/// Connects, within the deadline for connecting.
+/// Connects for one query, within the deadline for connecting.
+///
+/// Nothing asks whether the peer is still there: the query has its own deadlines, and a peer that computes on busy cores is slow, not
+/// gone.
 pub(crate) async fn dial(
     peer: &Peer,
     tls: Arc<ClientConfig>,
     limits: &Limits,
     traffic: Arc<Traffic>,
+) -> Result<Dialled, NodeError> {
+    connect(peer, tls, limits, traffic, Endpoint::from_static(NAME)).await
+}
+
+/// Connects for as long as an action lasts: a link that is cut without a word is found out within seconds, as streams that stand quiet
+/// have no other sign.
+pub(crate) async fn dial_standing(
+    peer: &Peer,
+    tls: Arc<ClientConfig>,
+    limits: &Limits,
+    traffic: Arc<Traffic>,
+) -> Result<Dialled, NodeError> {
+    let endpoint = Endpoint::from_static(NAME)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(limits.connect);
+    connect(peer, tls, limits, traffic, endpoint).await
+}
+
+async fn connect(
+    peer: &Peer,
+    tls: Arc<ClientConfig>,
+    limits: &Limits,
+    traffic: Arc<Traffic>,
+    endpoint: Endpoint,
 ) -> Result<Dialled, NodeError> {
     let unreachable = |why: String| NodeError::Unreachable {
         peer: peer.name.clone(),
@@ -113,11 +143,7 @@ pub(crate) async fn dial(
         let ready = ready.lock().unwrap_or_else(PoisonError::into_inner).take();
         std::future::ready(ready.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected)))
     });
-    // a name for HTTP/2 alone; who answers was settled above
-    let channel = Endpoint::from_static("http://peer.overlap")
-        // a link that is cut without a word is found out: standing streams have no other sign
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(limits.connect)
+    let channel = endpoint
         .connect_with_connector(connector)
         .await
         .map_err(|error| unreachable(cause(&error)))?;

@@ -174,6 +174,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     background.spawn(ldv::run(Arc::clone(&node)));
     background.spawn(decisions::remind(Arc::clone(&node)));
     background.spawn(actions::run(Arc::clone(&node)));
+    background.spawn(actions::follow_data(Arc::clone(&node)));
     background.spawn(tell_health(Arc::clone(&node), health));
     for peer in &config.peers {
         background.spawn(correspond::run(Arc::clone(&node), peer.clone()));
@@ -244,7 +245,7 @@ fn builder(config: &Config) -> Server {
     Server::builder()
         .max_concurrent_streams(config.limits.streams_per_peer)
         .http2_keepalive_interval(Some(config.limits.idle_stream / 2))
-        .http2_keepalive_timeout(Some(config.limits.connect))
+        .http2_keepalive_timeout(Some(config.limits.idle_stream / 2))
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
 }

@@ -36,6 +36,20 @@ const HASH_TO_GROUP_DST: &[u8] = b"HashToGroup-OPRFV1-\x01-ristretto255-SHA512";
 /// 16 bytes that are equal for equal items under one key, and random without it.
 pub type Output = [u8; 16];
 
+/// 16 bytes that tell whether one has an output, and from which nobody gets it: what is told of records that come later.
+pub type Image = [u8; 16];
+
+/// The image of an output.
+pub fn image(output: &Output) -> Image {
+    let hash = Sha512::new()
+        .chain_update(b"overlap/action/delta/v1")
+        .chain_update(output)
+        .finalize();
+    let mut image = Image::default();
+    image.copy_from_slice(&hash[..16]);
+    image
+}
+
 /// RFC 9497 section 3.3.2 `Blind`, with the blind given.
 pub fn blind(input: &[u8], blind: &Key) -> Element {
     let uniform = oprf::expand_message_xmd_64(input, HASH_TO_GROUP_DST);

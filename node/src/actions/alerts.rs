@@ -44,6 +44,10 @@ pub(super) type Key = (bool, Uuid);
 
 /// How long a holder waits for its asker's word about a hit.
 const FIRST_WORD: SignedDuration = SignedDuration::from_secs(5);
+/// Most steps of one side about one alert.
+const MOST_STEPS: usize = 128;
+/// How far clocks may be apart.
+const AHEAD: SignedDuration = SignedDuration::from_mins(10);
 /// Changes that a slow reader of the feed may be behind; then it is told all anew.
 const BEHIND: usize = 1024;
 
@@ -87,12 +91,17 @@ impl Alerts {
         *self.writing.lock().await = true;
     }
 
+    /// Forgets what is erased.
+    pub(super) fn clear(&self) {
+        self.rows().clear();
+    }
+
     /// The right to write.
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, bool>, NodeError> {
         let turn = self.writing.lock().await;
         match *turn {
             false => Ok(turn),
-            true => Err(NodeError::refused(Reason::AgreementDenied, "the action has ended")),
+            true => Err(NodeError::Draining),
         }
     }
 
@@ -214,9 +223,11 @@ impl Alerts {
                 },
             };
             let is_known = self.get(key).is_some();
-            let strange = |step: &AlertStep| step.to.as_ref().is_some_and(|to| *to != node.config.id);
-            if steps.iter().any(strange) {
-                let message = "an alert is handed over between its two sides alone";
+            let latest = now() + AHEAD;
+            let strange =
+                |step: &AlertStep| step.to.as_ref().is_some_and(|to| *to != node.config.id) || step.at > latest;
+            if steps.iter().any(strange) || alert.steps.len() + steps.len() > 2 * MOST_STEPS {
+                let message = "an alert is handed over between its two sides alone, and has 128 steps of each, none in the future";
                 return Err(NodeError::refused(Reason::InvalidRequest, message));
             }
             if !alert.merge(&steps) && is_known {
@@ -294,7 +305,12 @@ fn step(done: &Done, agency: &str) -> AlertStep {
 
 /// An alert that this side lost in a crash, or never came to hear of, from its own log: only what it has an entry of.
 async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) -> Result<Option<Alert>, NodeError> {
-    let side = if word.as_holder { Side::Asker } else { Side::Holder };
+    // a holder has its alerts before it answers; and one is all that a check can have lost of a kind
+    let is_known = |alert: &Alert| !alert.as_holder && alert.check == word.check && alert.kind == word.kind;
+    if !word.as_holder || live.alerts.rows().values().any(is_known) {
+        return Ok(None);
+    }
+    let side = Side::Asker;
     let (store, check) = (Arc::clone(&node.store), word.check);
     let found = blocking(move || {
         let log = store.log();
@@ -305,8 +321,11 @@ async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) 
         return Ok(None);
     };
     let found = logged.entry;
-    let other = if word.as_holder { &found.holder } else { &found.asker };
-    if other.as_ref() != Some(&peer.id) || found.mode.as_deref() != Some("action") {
+    let is_meant = found.holder.as_ref() == Some(&peer.id)
+        && found.operation == Operation::Combination
+        && found.mode.as_deref() == Some("action")
+        && found.kinds.contains(&word.kind.to_string());
+    if !is_meant {
         return Ok(None);
     }
     Ok(Some(Alert {
@@ -395,6 +414,18 @@ pub(super) async fn handle(
         let _turn = standing.alerts.turn().await?;
         // as it is by now
         let mut alert = standing.alerts.get(key).unwrap_or(alert);
+        if alert
+            .steps
+            .iter()
+            .filter(|step| step.agency == running.config.id)
+            .count()
+            >= MOST_STEPS
+        {
+            return Err(NodeError::limit(
+                "alert_steps",
+                "an alert has 128 steps of one agency at most",
+            ));
+        }
         alert.steps.push(done);
         alert.is_untold = !alert.is_hidden;
         standing.alerts.put(&running, alert.clone()).await?;

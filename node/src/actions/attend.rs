@@ -109,7 +109,7 @@ impl Session for Attending {
         let terms = opened.terms();
         let peer = &terms.peer;
         let tls = node.tls.dial.load_full();
-        let dialled = dial::dial(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
+        let dialled = dial::dial_standing(peer, tls, &node.config.limits, Arc::clone(&node.traffic)).await?;
         let Dialled {
             mut actions,
             certificate,

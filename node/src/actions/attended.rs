@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use super::{
-    hold::{Evaluate, Hidden, Kept, Tell, noticed},
+    hold::{Evaluate, Hidden, Tell, noticed},
     live::Live,
     table::{OVERGROWN, Scope, Table},
 };
@@ -119,10 +119,10 @@ impl Stand {
             }
             while sent < there {
                 sent += 1;
-                let outputs = table.delta(sent).ok_or(NodeError::Broken("a delta is missing"))?;
+                let images = table.delta(sent).ok_or(NodeError::Broken("a delta is missing"))?;
                 let delta = Delta {
                     number: sent,
-                    outputs: outputs.to_vec(),
+                    images: images.to_vec(),
                 };
                 self.reply(Attended::Delta(delta)).await.map_err(|()| hung_up())?;
             }
@@ -260,6 +260,8 @@ impl Stand {
             let kinds = session.check.kinds.clone();
             let noticed_links = answer(&replies, asking.transaction, async {
                 let made = spine::run(&running, decision, session).await?;
+                let items = made.evaluated.elements.len();
+                live.answered.note(&parent.peer.id, asking.transaction, &kinds, items);
                 live.figures.answered(&parent.peer.name, &kinds);
                 Ok((
                     Attended::Evaluated(asking.transaction, Box::new(made.evaluated)),
@@ -308,31 +310,26 @@ impl Stand {
         place: tokio::sync::OwnedSemaphorePermit,
     ) {
         let about = (claim.check, claim.kind);
-        let decision = policy::action::authorise_claim(node, parent, &claim.asking, about, now());
-        let (transaction, kind) = (claim.asking.transaction, claim.kind);
+        let mut decision = policy::action::authorise_claim(node, parent, &claim.asking, about, now());
+        if let Ok(permit) = decision {
+            decision = match self.live.answered.take(&parent.peer.id, claim.check, claim.kind) {
+                Ok(()) => Ok(permit),
+                Err(error) => Err(permit.deny(error)),
+            };
+        }
+        let transaction = claim.asking.transaction;
         let session = Tell {
             claim,
             table: Arc::clone(table),
             live: Arc::clone(&self.live),
         };
-        let (running, live, peer, replies) = (
-            Arc::clone(node),
-            Arc::clone(&self.live),
-            parent.peer.name.clone(),
-            self.replies.clone(),
-        );
+        let (running, replies) = (Arc::clone(node), self.replies.clone());
         node.queries.spawn(async move {
             answer(&replies, transaction, async {
                 let told = spine::run(&running, decision, session).await?;
-                if let Some(Kept { alert, row }) = told.kept {
-                    // before the partner is told: what both sides are told of is not lost by either
-                    if live.alerts.raise(&running, alert, row).await? {
-                        live.figures.told(&peer, kind);
-                    }
-                }
                 let answer = Told {
                     transaction,
-                    answer: (&told.answer).into(),
+                    answer: (&told).into(),
                 };
                 Ok((Attended::Told(answer), ()))
             })

@@ -62,6 +62,9 @@ pub(super) struct Answer {
     pub(super) detail: String,
 }
 
+/// How often a check that met the limit of a minute is tried again at a partner that came back.
+const MOST_TRIES: usize = 60;
+
 /// Answers to a user that wait for the network.
 pub(super) type Out = mpsc::Sender<Result<pb::CheckResponse, tonic::Status>>;
 
@@ -404,7 +407,7 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
         if answer.is_some_and(|(epoch, _)| epoch == connection.snapshot.epoch) {
             continue;
         }
-        loop {
+        for _ in 0..MOST_TRIES {
             let is_current = partner
                 .connection()
                 .is_ok_and(|current| Arc::ptr_eq(&current, &connection));
@@ -452,8 +455,11 @@ impl Session for Look {
             asking,
         } = self;
         finding.callee_certificate = Some(connection.certificate);
+        // a partner that makes a new stream again and again would notice more each time than is agreed
+        let is_first = asked.answer_of(&partner.peer.id).is_none();
+        let items: &[Stored] = if is_first { &asked.items } else { &[] };
         let mirrored = connection
-            .mirrored(&asked.items)
+            .mirrored(items)
             .map_err(|_| NodeError::Broken("an item is no group element"))?;
         let message = action::check(&asking, &asked.kinds, blinded.encoded(), &mirrored);
         let patience = node.config.limits.idle_stream;

@@ -15,7 +15,11 @@ use overlap_proto::{
     pb::peer as pb,
 };
 use overlap_psi::{
-    ApiMisuse, Encoded, Key, PeerMisbehaved, Stored, dleq::PublicKey, filter::Filter, joint::Evaluated, voprf::Output,
+    ApiMisuse, Encoded, Key, PeerMisbehaved, Stored,
+    dleq::PublicKey,
+    filter::Filter,
+    joint::Evaluated,
+    voprf::{Image, Output, image},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -46,7 +50,7 @@ pub(super) struct Held {
     pub(super) public: PublicKey,
     pub(super) bound: [u8; 32],
     filter: Filter,
-    deltas: RwLock<HashSet<Output>>,
+    deltas: RwLock<HashSet<Image>>,
     /// Number of the last delta.
     seen: AtomicU64,
 }
@@ -73,24 +77,24 @@ impl Held {
     }
 
     /// Takes a delta in; a number that is not the next is a replay, or leaves a gap.
-    pub(super) fn add(&self, delta: Delta) -> Result<Vec<Output>, PeerMisbehaved> {
+    pub(super) fn add(&self, delta: Delta) -> Result<Vec<Image>, PeerMisbehaved> {
         if delta.number != self.seen.load(Ordering::Acquire) + 1 {
             return Err(PeerMisbehaved::OutOfTurn);
         }
         let mut deltas = self.deltas.write().unwrap_or_else(PoisonError::into_inner);
-        if deltas.len() + delta.outputs.len() > MOST_DELTAS {
+        if deltas.len() + delta.images.len() > MOST_DELTAS {
             return Err(PeerMisbehaved::TooMany {
                 announced: MOST_DELTAS as u64,
             });
         }
-        deltas.extend(delta.outputs.iter().copied());
+        deltas.extend(delta.images.iter().copied());
         self.seen.store(delta.number, Ordering::Release);
-        Ok(delta.outputs)
+        Ok(delta.images)
     }
 
     pub(super) fn has(&self, output: &Output) -> bool {
         let deltas = || self.deltas.read().unwrap_or_else(PoisonError::into_inner);
-        self.filter.may_have(output) || deltas().contains(output)
+        self.filter.may_have(output) || deltas().contains(&image(output))
     }
 
     /// Number of the last delta.
@@ -168,7 +172,7 @@ impl Connection {
 
     /// Items for the mirrored pass, in an order that says nothing; none where there is no such pass.
     pub(super) fn mirrored(&self, items: &[Stored]) -> Result<Vec<Encoded>, ApiMisuse> {
-        let Some(key) = &self.mirror else {
+        let Some(key) = self.mirror.as_ref().filter(|_| !items.is_empty()) else {
             return Ok(Vec::new());
         };
         let mut points = key.multiply_stored(items)?;

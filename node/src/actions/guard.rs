@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn numbers_that_stand_together_are_refused_and_others_pass() {
         let (guard, config) = (Guard::default(), crate::config::Guard::default());
-        let phone = |number: u32| Identifier::from_canonical(Kind::Phone, &format!("+316{number:08}")).unwrap();
+        let phone = |number: u32| Identifier::from_canonical(Kind::Phone, &format!("+3161{number:07}")).unwrap();
         let most = u32::try_from(config.enumeration_most).unwrap();
         for number in 0..most {
             guard.look_with(&config, &[phone(number)]).unwrap();
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(error.limit_name(), Some("enumeration_most"));
         // what was checked before may be checked again, and far away is another range
         guard.look_with(&config, &[phone(3)]).unwrap();
-        guard.look_with(&config, &[phone(40_000_000)]).unwrap();
+        guard.look_with(&config, &[phone(9_000_000)]).unwrap();
         // names have no numbers
         let person = Identifier::from_canonical(Kind::Person, "jan|jansen|1985-02-23");
         guard

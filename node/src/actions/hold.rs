@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use overlap_audit::{Declined, Outcome, Side, Standing};
 use overlap_proto::{
     action::{Check, Claim},
+    fault::Reason,
     follow_up::Answer,
 };
 use overlap_psi::{joint::Evaluated, mirror::Watch};
@@ -92,39 +93,44 @@ pub(super) struct Tell {
 }
 
 /// What a claim comes to: the answer, and what this side keeps of it.
-pub(super) struct Told {
-    pub(super) answer: Answer,
-    pub(super) kept: Option<Kept>,
+struct Told {
+    answer: Answer,
+    kept: Option<Kept>,
 }
 
 /// What a holder keeps of a hit, once the log is closed.
-pub(super) struct Kept {
-    pub(super) alert: Alert,
-    pub(super) row: Option<FollowUp>,
+struct Kept {
+    alert: Alert,
+    row: Option<FollowUp>,
 }
 
 impl Session for Tell {
     type Terms = CheckTerms;
-    type Output = Told;
+    type Output = Answer;
 
     async fn run(
         self,
         node: &Arc<Node>,
         opened: &Opened<CheckTerms>,
         finding: &mut Finding,
-    ) -> Result<(Outcome, Told), NodeError> {
+    ) -> Result<(Outcome, Answer), NodeError> {
         let Self { claim, table, live } = self;
         finding.peer_count = Some(1);
         let terms = opened.terms();
+        let selection = terms
+            .shown
+            .clone()
+            .ok_or(NodeError::Broken("a holder without a selection"))?;
+        let keys = selection.keys().filter(|(_, rule)| rule.kind() == claim.kind).count();
+        if claim.outputs.len() > keys {
+            let message = "a claim is of one identifier, and has no more outputs than that has match keys";
+            return Err(NodeError::refused(Reason::InvalidRequest, message));
+        }
         // one in four thousand million is found in a filter, and not here
         let links: Vec<Link> = claim.outputs.iter().filter_map(|output| table.link(output)).collect();
         let dataset = node.store.dataset(&terms.opening.query.dataset);
         let today = TimeZone::UTC.to_datetime(now()).date();
         let dataset = dataset.filter(|dataset| !dataset.has_expired(today));
-        let selection = terms
-            .shown
-            .clone()
-            .ok_or(NodeError::Broken("a holder without a selection"))?;
         let (action, purpose) = (live.hash, live.purpose.clone());
         let row = Row {
             action,
@@ -139,14 +145,40 @@ impl Session for Tell {
             None => Ok(row.nothing()),
         })
         .await??;
-        finding.output_count = Some(made.answer.records.len() as u64);
-        let standing = made.answer.standing;
+        let Told { answer, kept } = made;
+        if let Some(Kept { alert, row }) = kept {
+            check_same(&live, &alert)?;
+            let (peer, kind) = (alert.peer.clone(), alert.kind);
+            // before the entry ends, and the partner is told: a hit that its holder's people do not hear of is told to nobody
+            if live.alerts.raise(node, alert, row).await? {
+                live.figures.told(&peer, kind);
+            }
+        }
+        finding.output_count = Some(answer.records.len() as u64);
+        let standing = answer.standing;
         finding.remark = Some(match standing {
-            Standing::Pending => format!("waits for a decision until {}", made.answer.decide_by),
+            Standing::Pending => format!("waits for a decision until {}", answer.decide_by),
             Standing::Disclosed => "disclosed".to_owned(),
             Standing::Declined(why) => format!("declined: {why}"),
         });
-        Ok((outcome(standing), made))
+        Ok((outcome(standing), answer))
+    }
+}
+
+/// An id of an alert is of one identifier: another under it would be told without an alert.
+fn check_same(live: &Live, alert: &Alert) -> Result<(), NodeError> {
+    let is_same = |known: &Alert| {
+        known.peer == alert.peer
+            && known.kind == alert.kind
+            && !known.is_hidden
+            && (known.canonical.is_none() || known.canonical == alert.canonical)
+    };
+    match live.alerts.get((true, alert.id)) {
+        Some(known) if !is_same(&known) => {
+            let message = "the id of the alert is of another";
+            Err(NodeError::refused(Reason::InvalidRequest, message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -196,8 +196,13 @@ impl Actions {
         }
     }
 
-    /// The running side of one.
+    /// The running side of one, that has not ended.
     pub(super) fn live(&self, hash: &Digest) -> Option<Arc<Live>> {
+        self.begun(hash).filter(|live| !live.ended.is_cancelled())
+    }
+
+    /// The running side of one, also while what it leaves is erased.
+    pub(super) fn begun(&self, hash: &Digest) -> Option<Arc<Live>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.get(hash).cloned()
     }
@@ -255,6 +260,12 @@ impl Actions {
         }
         local(&mut known);
         let now_state = known.state(now);
+        if before.is_none() && now_state == ActionState::Ended {
+            return Err(denied(format!(
+                "action {} has ended: there is nothing to take part in",
+                plan.id
+            )));
+        }
         if now_state != state {
             news.push(format!("action {} is {}", plan.id, now_state.name()));
         }

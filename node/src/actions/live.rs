@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     Known,
     alerts::Alerts,
+    answered::Answered,
     attend,
     check::Asked,
     connection::{Connection, Held},
@@ -46,6 +47,8 @@ pub(super) struct Live {
     pub(super) ended: CancellationToken,
     pub(super) tables: Tables,
     pub(super) guard: Guard,
+    /// Checks of partners that were answered here.
+    pub(super) answered: Answered,
     pub(super) alerts: Alerts,
     pub(super) figures: Counters,
     partners: Mutex<BTreeMap<String, Arc<Partner>>>,
@@ -147,6 +150,7 @@ impl Live {
             ended: CancellationToken::new(),
             tables: Tables::default(),
             guard: Guard::default(),
+            answered: Answered::default(),
             alerts: Alerts::load(&node.store, known.hash())?,
             figures: Counters::load(&node.store, known)?,
             partners: Mutex::default(),
@@ -225,6 +229,9 @@ impl Live {
     /// Remembers a check for partners that come late or come back.
     pub(super) fn remember(&self, asked: &Arc<Asked>) {
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ended.is_cancelled() {
+            return;
+        }
         if remembered.len() >= MOST_REMEMBERED {
             remembered.pop_front();
         }
@@ -278,13 +285,13 @@ impl Live {
         }
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.guard.clear();
+        self.answered.clear();
     }
 }
 
 /// Begins and ends actions, until the node drains.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut changed = node.agreements.changed.subscribe();
-    let mut data = node.store.changed();
     if let Err(error) = sweep(&node).await {
         tracing::error!(reason = error.reason().name(), %error, "what actions have left was not erased");
     }
@@ -302,10 +309,6 @@ pub(crate) async fn run(node: Arc<Node>) {
             changed = changed.changed() => {
                 if changed.is_err() { break }
                 has_changed = true;
-            }
-            changed = data.changed() => {
-                if changed.is_err() { break }
-                follow(&node).await;
             }
         }
         for live in all(&node) {
@@ -327,6 +330,20 @@ pub(super) fn all(node: &Node) -> Vec<Arc<Live>> {
     live.values().cloned().collect()
 }
 
+/// Keeps the snapshots of the actions that run as their datasets are, until the node drains. Looked at each second too: one may have been made
+/// while its dataset changed.
+pub(crate) async fn follow_data(node: Arc<Node>) {
+    let mut data = node.store.changed();
+    loop {
+        tokio::select! {
+            () = node.draining.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            changed = data.changed() => if changed.is_err() { return },
+        }
+        follow(&node).await;
+    }
+}
+
 /// Takes what is new in a dataset into the snapshots of the actions that run.
 async fn follow(node: &Arc<Node>) {
     for live in all(node) {
@@ -344,8 +361,10 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
         known.state(now()),
         ActionState::Waiting | ActionState::Running | ActionState::Paused
     );
-    let is_in = known.joined_here.is_some() && known.joined().contains(&node.config.id);
-    match (node.actions.live(&known.hash()), runs && is_in) {
+    // keys do not outlive the agreement that they were made under
+    let holds = policy::action::agreement_of(node, known.plan(), now()).is_ok();
+    let is_in = holds && known.joined_here.is_some() && known.joined().contains(&node.config.id);
+    match (node.actions.begun(&known.hash()), runs && is_in) {
         (Some(live), true) => live.attend(node, known, has_changed),
         (None, true) => {
             let (running, beginning) = (Arc::clone(node), Arc::clone(known));
@@ -364,11 +383,12 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
             live.alerts.close().await;
             live.figures.freeze(&live.alerts);
             live.figures.keep(node).await?;
-            {
-                let mut all = node.actions.live.lock().unwrap_or_else(PoisonError::into_inner);
-                all.remove(&known.hash());
-            }
+            // tried again until it is done
             erase(node, &[known.hash()].into(), known.plan().id.clone()).await?;
+            live.alerts.clear();
+            let mut all = node.actions.live.lock().unwrap_or_else(PoisonError::into_inner);
+            all.remove(&known.hash());
+            drop(all);
             tracing::info!(
                 action = known.plan().id,
                 "an action ended: keys, snapshots, checks and alerts are gone"

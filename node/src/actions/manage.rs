@@ -110,6 +110,11 @@ fn plan(node: &Node, wish: Create) -> Result<(Signed<Plan>, Arc<Held>), NodeErro
     };
     policy::action::agreement_of(node, &plan, at)?;
     check_grants(&held, &plan)?;
+    if plan.until > held.agreement().valid_until {
+        let (id, until) = (&held.agreement().id, held.agreement().valid_until);
+        let message = format!("agreement {id} holds until {until}: the window of the action has to end by then");
+        return Err(NodeError::refused(Reason::AgreementDenied, message));
+    }
     if plan.until <= at {
         let message = "the window of the action is over already: until has to be later";
         return Err(NodeError::refused(Reason::InvalidRequest, message));
@@ -349,7 +354,7 @@ pub(super) async fn report(node: &Arc<Node>, user: &User, wanted: &str) -> Resul
 }
 
 async fn figures_of(node: &Arc<Node>, known: &Arc<Known>) -> Result<String, NodeError> {
-    let figures = match node.actions.live(&known.hash()) {
+    let figures = match node.actions.begun(&known.hash()) {
         Some(live) => live.figures.now(&live.alerts),
         None => {
             let (store, known) = (Arc::clone(&node.store), Arc::clone(known));

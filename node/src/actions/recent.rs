@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use overlap_psi::voprf::Output;
+use overlap_psi::voprf::{Image, Output, image};
 use overlap_records::{Agreed, Kind, Profile, Sizes};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct Recent {
     /// Number of the first slot.
     first: u64,
     slots: VecDeque<Slot>,
-    by_output: HashMap<Output, u64>,
+    by_image: HashMap<Image, Vec<u64>>,
     outputs: usize,
 }
 
@@ -25,7 +25,8 @@ struct Slot {
     /// Which of its identifiers.
     at: usize,
     outputs: Vec<(u16, Output)>,
-    is_claimed: bool,
+    /// How many of them were claimed: with more, it is claimed again.
+    claimed: usize,
 }
 
 /// Outputs of one identifier that a partner has, as far as this side can tell.
@@ -55,13 +56,15 @@ impl Recent {
         for (at, wanted) in asked.wanted.iter().enumerate() {
             let slot = self.first + self.slots.len() as u64;
             let outputs: Vec<(u16, Output)> = wanted.keys.iter().copied().zip(rest.by_ref().copied()).collect();
-            self.by_output.extend(outputs.iter().map(|(_, output)| (*output, slot)));
+            for (_, output) in &outputs {
+                self.by_image.entry(image(output)).or_default().push(slot);
+            }
             self.outputs += outputs.len();
             self.slots.push_back(Slot {
                 asked: Arc::clone(asked),
                 at,
                 outputs,
-                is_claimed: false,
+                claimed: 0,
             });
         }
         let last = self.first + self.slots.len() as u64;
@@ -72,12 +75,14 @@ impl Recent {
         found
     }
 
-    /// Holds everything that is remembered against outputs that are new.
-    pub(super) fn look(&mut self, profile: &Profile, held: &Held, fresh: &[Output]) -> Vec<Found> {
+    /// Holds everything that is remembered against what is new.
+    pub(super) fn look(&mut self, profile: &Profile, held: &Held, fresh: &[Image]) -> Vec<Found> {
         self.renew(held);
         let mut slots: Vec<u64> = fresh
             .iter()
-            .filter_map(|output| self.by_output.get(output).copied())
+            .filter_map(|image| self.by_image.get(image))
+            .flatten()
+            .copied()
             .collect();
         slots.sort_unstable();
         slots.dedup();
@@ -99,7 +104,7 @@ impl Recent {
         if let Some(slot) = self.slot(found.slot)
             && Arc::ptr_eq(&slot.asked, &found.asked)
         {
-            slot.is_claimed = false;
+            slot.claimed = 0;
         }
     }
 
@@ -120,7 +125,7 @@ impl Recent {
 
     /// Whether the partner has what a slot is of; then it counts as claimed.
     fn judge(&mut self, profile: &Profile, held: &Held, number: u64) -> Option<Found> {
-        let slot = self.slot(number).filter(|slot| !slot.is_claimed)?;
+        let slot = self.slot(number)?;
         let known: Vec<(u16, Output)> = slot
             .outputs
             .iter()
@@ -144,10 +149,10 @@ impl Recent {
             }
             _ => !known.is_empty(),
         };
-        if !is_found {
+        if !is_found || known.len() <= slot.claimed {
             return None;
         }
-        slot.is_claimed = true;
+        slot.claimed = known.len();
         Some(Found {
             asked: Arc::clone(&slot.asked),
             at: slot.at,
@@ -160,8 +165,12 @@ impl Recent {
         while self.outputs > MOST_OUTPUTS {
             let Some(oldest) = self.slots.pop_front() else { return };
             for (_, output) in &oldest.outputs {
-                if self.by_output.get(output) == Some(&self.first) {
-                    self.by_output.remove(output);
+                let image = image(output);
+                if let Some(slots) = self.by_image.get_mut(&image) {
+                    slots.retain(|slot| *slot != self.first);
+                    if slots.is_empty() {
+                        self.by_image.remove(&image);
+                    }
                 }
             }
             self.outputs -= oldest.outputs.len();

@@ -1,6 +1,10 @@
 //! Actions: what own users call.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use overlap_proto::{
     action::{CheckOpen, CheckWish, Create, Handle, StepAction},
@@ -14,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{Known, alerts, check, live::Live, manage};
 use crate::{
     error::NodeError,
+    listen::Caller,
     node::{Node, now},
     operator_service::joined,
     peer_service::caller,
@@ -29,6 +34,9 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// Answers that wait for the network.
 const QUEUE: usize = 256;
+/// How long a certificate that was checked counts as checked, while checks come; and how often it is looked at while alerts are followed.
+const JUDGED_FOR: Duration = Duration::from_secs(1);
+const JUDGED_AGAIN: Duration = Duration::from_secs(60);
 /// Checks of one stream that are under way at once; the next waits.
 const AT_ONCE: usize = 64;
 
@@ -84,6 +92,7 @@ impl ActionService for OwnActions {
 
     async fn check(&self, request: Request<Streaming<pb::CheckRequest>>) -> Answer<Self::CheckStream> {
         let user = Arc::new(self.user(&request)?);
+        let called = called(&request)?;
         let node = Arc::clone(&self.0);
         let mut wishes = request.into_inner();
         let first = wishes.message().await?;
@@ -98,14 +107,24 @@ impl ActionService for OwnActions {
         let (out, stream) = mpsc::channel(QUEUE);
         node.queries.clone().spawn(async move {
             let places = Arc::new(Semaphore::new(AT_ONCE));
+            let mut judged = Instant::now();
             loop {
                 let message = tokio::select! {
                     message = wishes.message() => message,
+                    () = live.ended.cancelled() => return,
                     () = node.draining.cancelled() => {
                         let _ = out.send(Err(NodeError::Draining.to_status())).await;
                         return;
                     }
                 };
+                // connections outlive revocations and expiry
+                if judged.elapsed() >= JUDGED_FOR {
+                    if let Err(error) = called.check_now() {
+                        let _ = out.send(Err(error.to_status())).await;
+                        return;
+                    }
+                    judged = Instant::now();
+                }
                 // who hangs up asks no more; what was asked goes on
                 let Ok(Some(message)) = message else { return };
                 let wish = match CheckWish::try_from(message) {
@@ -137,6 +156,7 @@ impl ActionService for OwnActions {
 
     async fn feed(&self, request: Request<pb::FeedRequest>) -> Answer<Self::FeedStream> {
         let user = self.user(&request)?;
+        let called = called(&request)?;
         let node = Arc::clone(&self.0);
         let wish = request.into_inner();
         node.permit(&user, Action::ReadAlerts)
@@ -147,15 +167,22 @@ impl ActionService for OwnActions {
             .map_err(|error| error.to_status())?;
         let live = running(&node, &known).map_err(|error| error.to_status())?;
         let (out, stream) = mpsc::channel(QUEUE);
-        node.queries
-            .clone()
-            .spawn(async move { feed(&node, &live, wish.once, out).await });
+        node.queries.clone().spawn(async move {
+            let may = || called.check_now().and_then(|()| node.permit(&user, Action::ReadAlerts));
+            feed(&node, &live, wish.once, may, out).await;
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 }
 
 /// Every alert as it is, then each as it changes, until the action ends here.
-async fn feed(node: &Arc<Node>, live: &Arc<Live>, once: bool, out: mpsc::Sender<Result<pb::Alert, Status>>) {
+async fn feed<T>(
+    node: &Arc<Node>,
+    live: &Arc<Live>,
+    once: bool,
+    may: impl Fn() -> Result<T, NodeError>,
+    out: mpsc::Sender<Result<pb::Alert, Status>>,
+) {
     // before what there is is read: nothing falls in between
     let mut changes = live.alerts.changes();
     loop {
@@ -168,8 +195,13 @@ async fn feed(node: &Arc<Node>, live: &Arc<Live>, once: bool, out: mpsc::Sender<
             return;
         }
         loop {
+            if let Err(error) = may() {
+                let _ = out.try_send(Err(error.to_status()));
+                return;
+            }
             let key = tokio::select! {
                 key = changes.recv() => key,
+                () = tokio::time::sleep(JUDGED_AGAIN) => continue,
                 () = live.ended.cancelled() => return,
                 () = node.draining.cancelled() => return,
                 () = out.closed() => return,
@@ -187,6 +219,12 @@ async fn feed(node: &Arc<Node>, live: &Arc<Live>, once: bool, out: mpsc::Sender<
             }
         }
     }
+}
+
+/// Who called, to be looked at again while the call goes on.
+fn called<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let called = request.extensions().get::<Caller>().cloned();
+    called.ok_or_else(|| NodeError::Broken("a connection without a certificate").to_status())
 }
 
 /// The running side of an action; otherwise why there is none.

@@ -10,7 +10,7 @@ use overlap_psi::{
     Encoded, Stored,
     filter::{Filter, Shape},
     joint::Evaluated,
-    voprf::{Evaluator, Output},
+    voprf::{Evaluator, Image, Output, image},
 };
 use overlap_records::Kind;
 use overlap_store::{Classes, Entrant, Link, Selection, StoreError};
@@ -50,7 +50,7 @@ pub(super) struct Table {
 struct Grown {
     links: HashSet<Link>,
     outputs: HashMap<Output, Link>,
-    deltas: Vec<Arc<Vec<Output>>>,
+    deltas: Vec<Arc<Vec<Image>>>,
 }
 
 /// The number of deltas of a table that is of no more use.
@@ -204,7 +204,7 @@ impl Table {
     }
 
     /// A delta by its number, from 1 on.
-    pub(super) fn delta(&self, number: u64) -> Option<Arc<Vec<Output>>> {
+    pub(super) fn delta(&self, number: u64) -> Option<Arc<Vec<Image>>> {
         let grown = self.grown.read().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(number.checked_sub(1)?).ok()?;
         grown.deltas.get(at).cloned()
@@ -225,11 +225,11 @@ impl Table {
         grown.outputs.get(output).copied()
     }
 
-    /// Takes in what is new in the dataset; false: it has outgrown its snapshot.
+    /// Takes in what is new in the dataset; false: it has outgrown its snapshot, or something of it is gone.
     fn follow(&self, node: &Node, dataset: &str, selection: &Selection) -> Result<bool, NodeError> {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = node.store.dataset(dataset) else {
-            return Ok(true);
+            return Ok(false);
         };
         if current.info().version == *version {
             return Ok(true);
@@ -244,7 +244,7 @@ impl Table {
             self.links.binary_search(link).is_ok() || grown().links.contains(link)
         };
         let mut room = true;
-        *version = evaluate(
+        let followed = evaluate(
             node,
             &scope,
             selection,
@@ -252,19 +252,28 @@ impl Table {
             is_known,
             |links, outputs| {
                 let mut grown = self.grown.write().unwrap_or_else(PoisonError::into_inner);
+                room = grown.links.len() + links.len() <= MOST_GROWN;
+                if !room {
+                    return Err(StoreError::Changed);
+                }
                 grown.links.extend(links.iter().copied());
                 grown.outputs.extend(outputs.iter().copied().zip(links));
                 for chunk in outputs.chunks(MOST_OUTPUTS) {
-                    grown.deltas.push(Arc::new(chunk.to_vec()));
+                    grown.deltas.push(Arc::new(chunk.iter().map(image).collect()));
                 }
-                room = grown.links.len() <= MOST_GROWN;
                 let deltas = grown.deltas.len() as u64;
                 drop(grown);
                 self.deltas.send_replace(deltas);
                 Ok(())
             },
-        )?;
-        Ok(room)
+        );
+        if !room {
+            return Ok(false);
+        }
+        *version = followed?;
+        // what was erased, or may be seen no more, would stay in the filter: then another takes its place
+        let known = self.links.len() + self.grown.read().unwrap_or_else(PoisonError::into_inner).links.len();
+        Ok(current.items(selection) == known as u64)
     }
 }
 

@@ -118,6 +118,20 @@ impl std::ops::Deref for CheckTerms {
     }
 }
 
+impl Standing {
+    /// Whether both sides take part.
+    fn check_joined(&self, node: &Node, known: &Known) -> Result<(), NodeError> {
+        let joined = known.joined();
+        for (id, name) in [(&self.peer.id, &self.peer.name), (&node.config.id, &node.config.name)] {
+            if !joined.contains(id) {
+                let message = format!("{name} takes no part in action {}", known.plan().id);
+                return Err(NodeError::refused(Reason::AgreementDenied, message));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Opened<AttendTerms> {
     /// What the checks of this stream are judged by.
     pub(crate) fn parent(&self) -> Parent {
@@ -145,13 +159,19 @@ impl Permitted for AttendTerms {
         if let Some(order) = self.opening.query.order.as_deref() {
             node.orders.check_standing(order, now)?;
         }
+        // as it is known now, not as it was when the stream began
+        let action = node.actions.get(&self.opening.plan);
+        self.check_joined(node, action.as_deref().unwrap_or(&self.known))?;
         match entry.side {
             Side::Asker => node.permit(&user_of(node, entry)?, Action::Join).map(drop),
             _ => {
                 let country = country_of(self.agreement.agreement(), &self.peer);
                 let query = query_of(&self.peer, &self.opening.query, false);
-                let (peer, dataset) = ((&self.peer, country), &self.opening.query.dataset);
-                check_rules(node, &node.rules.load(), "answer", peer, dataset, &query, now)
+                let (peer, name) = ((&self.peer, country), &self.opening.query.dataset);
+                if let Some(dataset) = node.store.dataset(name) {
+                    check_dataset(&dataset, &node.config.profile, now)?;
+                }
+                check_rules(node, &node.rules.load(), "answer", peer, name, &query, now)
             }
         }
     }
@@ -299,7 +319,9 @@ fn judge(
     let plan = parent.known.plan();
     // as it is known now, not as it was when the stream began
     let known = node.actions.get(&parent.opening.plan);
-    match known.as_ref().unwrap_or(&parent.known).state(now) {
+    let known = known.as_deref().unwrap_or(&parent.known);
+    parent.check_joined(node, known)?;
+    match known.state(now) {
         ActionState::Running => {}
         state => {
             let window = format!(

@@ -264,6 +264,11 @@ fn hold(
             }
             row
         }
+        // of an action what is told is claimed by the outputs of a check, and nothing by a name
+        None if found.mode.as_deref() == Some("action") => {
+            let message = "no alert of an action that runs here has this id";
+            return Err(NodeError::refused(Reason::NotFound, message));
+        }
         None => {
             let gone = || NodeError::refused(Reason::NotFound, "no follow-up has this id, or none any more");
             let identifier = match (&wish.identifier, wish.pseudonym) {

@@ -7,7 +7,7 @@ use overlap_psi::{
     dleq::PublicKey,
     filter::Shape,
     joint::Evaluated,
-    voprf::{self, MAX_CHECK, Output},
+    voprf::{self, Image, MAX_CHECK, Output},
 };
 use overlap_records::Kind;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ pub enum Attended {
     Mirror(Vec<Encoded>),
     /// Fingerprints of the snapshot.
     Fingerprints(Vec<u32>),
-    /// Outputs that came after the snapshot.
+    /// What came after the snapshot.
     Delta(Delta),
     /// What became of a check.
     Evaluated(Uuid, Box<Evaluated>),
@@ -129,13 +129,13 @@ pub struct Snapshot {
     pub mirror: u32,
 }
 
-/// Outputs that came after a snapshot.
+/// What came after a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delta {
     /// From 1 on.
     pub number: u64,
-    /// The outputs.
-    pub outputs: Vec<Output>,
+    /// Images of the outputs.
+    pub images: Vec<Image>,
 }
 
 /// What is told of a claim.
@@ -372,7 +372,7 @@ impl TryFrom<pb::AttendResponse> for Attended {
                     0 => return Err(WireError::new("delta.number", "must be at least 1")),
                     number => number,
                 },
-                outputs: outputs("delta.outputs", &delta.outputs, MOST_OUTPUTS)?,
+                images: outputs("delta.images", &delta.images, MOST_OUTPUTS)?,
             }),
             M::Evaluated(evaluated) => {
                 const MUST: &str = "must be a proof of 64 bytes";
@@ -424,7 +424,7 @@ impl From<Attended> for pb::AttendResponse {
             }
             Attended::Delta(delta) => M::Delta(pb::Delta {
                 number: delta.number,
-                outputs: Bytes::copy_from_slice(delta.outputs.as_flattened()),
+                images: Bytes::copy_from_slice(delta.images.as_flattened()),
             }),
             Attended::Evaluated(transaction, evaluated) => M::Evaluated(pb::CheckEvaluated {
                 transaction: operator::id(transaction),

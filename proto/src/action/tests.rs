@@ -69,13 +69,13 @@ fn what_a_holder_says_has_its_bounds() {
     let delta = |number, outputs: usize| {
         M::Delta(pb::Delta {
             number,
-            outputs: vec![0; outputs].into(),
+            images: vec![0; outputs].into(),
         })
     };
     assert_eq!(of(delta(1, 16)), Ok(()));
     assert_eq!(of(delta(0, 16)), Err("delta.number"));
-    assert_eq!(of(delta(1, 15)), Err("delta.outputs"));
-    assert_eq!(of(delta(1, 16 * (MOST_OUTPUTS + 1))), Err("delta.outputs"));
+    assert_eq!(of(delta(1, 15)), Err("delta.images"));
+    assert_eq!(of(delta(1, 16 * (MOST_OUTPUTS + 1))), Err("delta.images"));
     assert_eq!(of(M::Fingerprints(vec![0; FINGERPRINTS].into())), Ok(()));
     assert_eq!(
         of(M::Fingerprints(vec![0; FINGERPRINTS + 4].into())),

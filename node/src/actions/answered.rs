@@ -1,0 +1,93 @@
+//! Checks that were answered: a claim is of one of them, or of nothing.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+use overlap_proto::fault::Reason;
+use overlap_records::Kind;
+use uuid::Uuid;
+
+use crate::error::NodeError;
+
+/// The newest checks of all partners.
+#[derive(Default)]
+pub(super) struct Answered(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    checks: HashMap<(String, Uuid), Check>,
+    order: VecDeque<(String, Uuid)>,
+}
+
+struct Check {
+    kinds: Vec<Kind>,
+    /// Claims that it may still have.
+    left: usize,
+}
+
+/// Checks that may still be claimed of: with records that come later too.
+const MOST: usize = 1 << 16;
+/// How often each item may be claimed: a link may break before the answer.
+const TIMES: usize = 4;
+
+impl Answered {
+    /// Notes a check of so many items.
+    pub(super) fn note(&self, partner: &str, check: Uuid, kinds: &[Kind], items: usize) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.order.len() >= MOST
+            && let Some(oldest) = inner.order.pop_front()
+        {
+            inner.checks.remove(&oldest);
+        }
+        let key = (partner.to_owned(), check);
+        let one = Check {
+            kinds: kinds.to_vec(),
+            left: items * TIMES,
+        };
+        if inner.checks.insert(key.clone(), one).is_none() {
+            inner.order.push_back(key);
+        }
+    }
+
+    /// Takes one claim of a check, about a kind that it was of.
+    pub(super) fn take(&self, partner: &str, check: Uuid, kind: Kind) -> Result<(), NodeError> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = inner.checks.get_mut(&(partner.to_owned(), check));
+        let known = known.filter(|known| known.kinds.contains(&kind));
+        let known = known.ok_or_else(|| {
+            let message = "no check of this asker that was answered here is claimed, or none of this kind";
+            NodeError::refused(Reason::NotFound, message)
+        })?;
+        known.left = known
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| NodeError::limit("claims", "of this check everything was claimed that there can be"))?;
+        Ok(())
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_of_a_check_that_was_answered_and_no_more_often_than_can_be() {
+        let (answered, check) = (Answered::default(), Uuid::now_v7());
+        answered.note("kmar", check, &[Kind::Phone], 1);
+        assert!(answered.take("politie", check, Kind::Phone).is_err());
+        assert!(answered.take("kmar", Uuid::now_v7(), Kind::Phone).is_err());
+        assert!(answered.take("kmar", check, Kind::Person).is_err());
+        for _ in 0..TIMES {
+            answered.take("kmar", check, Kind::Phone).unwrap();
+        }
+        let error = answered.take("kmar", check, Kind::Phone).unwrap_err();
+        assert_eq!(error.limit_name(), Some("claims"));
+    }
+}
