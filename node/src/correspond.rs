@@ -31,6 +31,9 @@ const BUSY: f64 = 20.0;
 /// The longest wait after a peer could not be reached.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
+/// How long queries have the cores for themselves, between two portions of receipts.
+const PAUSE: Duration = Duration::from_millis(500);
+
 type Client = PeerServiceClient<Channel>;
 
 /// Corresponds with one peer until the node drains.
@@ -38,7 +41,11 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     let Ok(correspondence) = node.correspondence(&peer.id) else {
         return;
     };
-    let every = node.config.limits.witness_every;
+    // not with all peers at the same moment
+    let every = || {
+        let longest = node.config.limits.witness_every;
+        longest.mul_f64(rand::random_range(0.5..=1.0))
+    };
     let mut failures = 0;
     // the first word says whether this log is the one that the peer knows, also if it has not grown
     let mut is_first = true;
@@ -46,10 +53,10 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
     loop {
         let wait = match failures {
             0 if is_first => GATHER,
-            0 => every,
+            0 => every(),
             failures => Duration::from_secs(1 << u32::min(failures, 9))
                 .min(LONGEST_WAIT)
-                .min(every),
+                .min(node.config.limits.witness_every),
         };
         let poked = async {
             // who cannot be reached is not called at each query
@@ -65,7 +72,7 @@ pub(crate) async fn run(node: Arc<Node>, peer: Peer) {
                 let grown = node.store.log().size().saturating_sub(size);
                 sleep(GATHER).await;
                 if grown as f64 > BUSY * last.elapsed().as_secs_f64() {
-                    calm(&node, last + every).await;
+                    calm(&node, last + every()).await;
                 }
             }
         }
@@ -274,8 +281,7 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
         let (due, own) = blocking(move || {
             let log = store.log();
             let due = log.receipts_due(&id, after, MOST_RECEIPTS)?;
-            let own = due.iter().map(|transaction| log.receipt(Side::Asker, *transaction));
-            let own = own.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+            let own = log.give_receipts(Side::Asker, &due)?;
             Ok::<_, NodeError>((due, own))
         })
         .await??;
@@ -283,6 +289,9 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
             return Ok(());
         }
         // what is not settled this time does not hold up what is behind it
+        if after.is_some() {
+            sleep(PAUSE).await;
+        }
         after = due.last().copied();
         let request = pb::ExchangeReceiptsRequest::from(Receipts(own));
         let answer = call(node, peer, client.exchange_receipts(request)).await?;

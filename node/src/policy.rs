@@ -54,6 +54,11 @@ pub(crate) trait Permitted: Send + Sync + 'static {
         false
     }
 
+    /// Whether it is one of thousands, which is in the log and not among what operators watch.
+    fn is_routine(&self) -> bool {
+        false
+    }
+
     /// Judges a query that runs anew, after something changed that it was permitted by.
     fn check_again(&self, node: &Node, entry: &Entry, now: Timestamp) -> Result<(), NodeError>;
 }

@@ -212,7 +212,7 @@ async fn start(config: Config) -> Result<Arc<Node>, ServeError> {
         hands_on: config.ldv.is_some(),
     };
     let store = Store::open(&path, &data_key, &log).map_err(|source| ServeError::Store { path, source })?;
-    let pool = Pool::new().map_err(|error| io::Error::other(error.to_string()))?;
+    let pool = Pool::new()?;
     let node = Arc::new(Node::new(config, store, pool)?);
     let interrupted = spine::close_interrupted(&node)
         .await

@@ -92,7 +92,11 @@ pub(crate) async fn run<S: Session>(
     };
     let span = tracing::info_span!("query", transaction = %opened.entry().transaction, side = %opened.entry().side);
     async {
-        tracing::info!("query admitted");
+        // one of thousands is in the log alone
+        let is_told = !opened.terms().is_routine();
+        if is_told {
+            tracing::info!("query admitted");
+        }
         let side = opened.entry().side;
         fault::point(side, "opened");
         let mut finding = Finding::default();
@@ -125,7 +129,8 @@ pub(crate) async fn run<S: Session>(
             }
         }
         match &ended {
-            Ok(_) => tracing::info!(%outcome, "query ended"),
+            Ok(_) if is_told => tracing::info!(%outcome, "query ended"),
+            Ok(_) => tracing::debug!(%outcome, "query ended"),
             Err(error) => tracing::warn!(%outcome, reason = error.reason().name(), "query ended"),
         }
         ended.map(|(_, output)| output)

@@ -290,7 +290,7 @@ async fn prepare(
         }
     };
     let (running, standing, user, open) = (Arc::clone(node), Arc::clone(live), user.clone(), open.clone());
-    let prepared = node.pool.run(move || {
+    let prepared = node.pool.run_short(move || {
         let asked = Asked::new(&running, &standing, (&open, wish), &user, role.name())?;
         let blinded = blind(&asked)?;
         Ok::<_, NodeError>((Arc::new(asked), Arc::new(blinded)))
@@ -415,7 +415,7 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
                 return;
             }
             let again = Arc::clone(&asked);
-            let Ok(Ok(blinded)) = node.pool.run(move || blind(&again)).await else {
+            let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
                 return;
             };
             let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
@@ -477,7 +477,7 @@ impl Session for Look {
         let (held, check) = (Arc::clone(&connection.snapshot), Arc::clone(&blinded));
         let outputs = node
             .pool
-            .run(move || check.finish(&evaluated, &held.public, &held.bound))
+            .run_short(move || check.finish(&evaluated, &held.public, &held.bound))
             .await?;
         let outputs = outputs.map_err(misbehaved)?;
         asked.note(&partner.peer.id, connection.snapshot.epoch, asking.transaction);

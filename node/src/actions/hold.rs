@@ -62,7 +62,7 @@ impl Session for Evaluate {
         let Self { check, table, hidden } = self;
         finding.peer_count = Some(check.blinded.len() as u64);
         fault::point(Side::Holder, "evaluating");
-        let made = node.pool.run(move || {
+        let made = node.pool.run_short(move || {
             let evaluated = table.evaluate(&check.blinded)?;
             let noticed = hidden.map_or_else(Vec::new, |hidden| {
                 let places = hidden.watch.look(&check.mirrored);

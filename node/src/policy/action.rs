@@ -182,6 +182,10 @@ impl Permitted for CheckTerms {
         self.0.until()
     }
 
+    fn is_routine(&self) -> bool {
+        true
+    }
+
     /// The stream that it is of is judged anew when anything changes, and takes its checks with it.
     fn check_again(&self, _: &Node, _: &Entry, _: Timestamp) -> Result<(), NodeError> {
         Ok(())

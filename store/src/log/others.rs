@@ -77,36 +77,39 @@ impl AlarmKind {
 }
 
 impl Log {
-    /// A receipt for an own entry that has ended; none if there is no such entry or it is open.
+    /// Receipts for own entries that have ended, under one head; none for an entry that is not there or is open.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Tree`], [`StoreError::Damaged`].
-    pub fn receipt(&self, side: Side, transaction: Uuid) -> Result<Option<SignedReceipt>, StoreError> {
-        let Some(id) = self.entry_of(side, transaction)? else {
-            return Ok(None);
-        };
-        let Some((opened, Some(closed))) = self.indexes(id)? else {
-            return Ok(None);
-        };
-        let leaf = |index| {
-            let row = self.row(index)?;
-            Ok::<_, StoreError>((index, row.ok_or(StoreError::Damaged("a log event is missing"))?.leaf()))
-        };
+    pub fn give_receipts(&self, side: Side, transactions: &[Uuid]) -> Result<Vec<SignedReceipt>, StoreError> {
         self.viewing(|view, size| {
-            let receipt = Receipt {
-                origin: self.key.name().to_owned(),
-                transaction,
-                side,
-                opened: leaf(opened)?,
-                closed: leaf(closed)?,
-                head: (size, view.root(size)?),
-            };
-            let paths = [opened, closed].map(|index| view.inclusion(index, size));
-            let [opened_path, closed_path] = paths;
-            receipt
-                .sign(&self.signing, opened_path?, closed_path?)
-                .map(Some)
-                .map_err(|_| StoreError::Crypto)
+            let head = (size, view.root(size)?);
+            let given = transactions.iter().map(|transaction| {
+                let indexes = self.entry_of(side, *transaction)?.map(|id| self.indexes(id));
+                let Some((opened, Some(closed))) = indexes.transpose()?.flatten() else {
+                    return Ok(None);
+                };
+                // one that ended after the head was read gets its receipt the next time
+                if closed >= size {
+                    return Ok(None);
+                }
+                let leaf = |index| {
+                    let row = self.row(index)?;
+                    Ok::<_, StoreError>((index, row.ok_or(StoreError::Damaged("a log event is missing"))?.leaf()))
+                };
+                let receipt = Receipt {
+                    origin: self.key.name().to_owned(),
+                    transaction: *transaction,
+                    side,
+                    opened: leaf(opened)?,
+                    closed: leaf(closed)?,
+                    head,
+                };
+                let [opened_path, closed_path] = [opened, closed].map(|index| view.inclusion(index, size));
+                let signed = receipt.sign(&self.signing, opened_path?, closed_path?);
+                signed.map(Some).map_err(|_| StoreError::Crypto)
+            });
+            given.filter_map(Result::transpose).collect()
         })
     }
 
@@ -217,6 +220,9 @@ impl Log {
     /// # Errors
     /// [`StoreError::Rocks`].
     pub fn waive_receipts(&self, agency: &str, transactions: &[Uuid]) -> Result<(), StoreError> {
+        if transactions.is_empty() {
+            return Ok(());
+        }
         let (due, owed_by) = (self.inner.cf(Cf::LogReceiptsDue)?, tag(&self.inner, agency));
         let mut writes = WriteBatch::default();
         for transaction in transactions {
