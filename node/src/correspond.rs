@@ -290,7 +290,10 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
         }
         // what is not settled this time does not hold up what is behind it
         if after.is_some() {
-            sleep(PAUSE).await;
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                () = node.draining.cancelled() => return Ok(()),
+            }
         }
         after = due.last().copied();
         let request = pb::ExchangeReceiptsRequest::from(Receipts(own));

@@ -300,6 +300,8 @@ fn database_options() -> Options {
     options.set_max_open_files(256);
     options.set_keep_log_file_num(2);
     options.set_max_background_jobs(2);
+    // what is written in the background goes to disk as it comes: all of it at once would hold up the log's next sync
+    options.set_bytes_per_sync(512 << 10);
     // two write-ahead logs' worth: a node that only logs must not keep old ones for column families that never fill
     options.set_max_total_wal_size(64 << 20);
     // a crash may tear the end of the log that is written ahead; damage before its end must not pass for that

@@ -140,6 +140,8 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     let snapshots_seconds = started.elapsed().as_secs_f64();
     let filter_bytes = filters.first().copied().unwrap_or_default();
 
+    // what loading wrote is on disk before the clock runs
+    rustix::fs::sync();
     bar.set_message("bare group operations");
     let bare = [1, args.identifiers as usize].map(bare);
     let [one, many] = bare;
