@@ -183,8 +183,13 @@ impl ActionDay {
 
     /// Checks lines, which has to succeed; gives what was printed.
     pub fn checked(&self, agency: &str, id: &str, lines: &str, more: &[&str]) -> Vec<Value> {
+        self.checked_with_code(0, agency, id, lines, more)
+    }
+
+    /// Checks lines, which has to end with an exit code; gives what was printed.
+    pub fn checked_with_code(&self, code: i32, agency: &str, id: &str, lines: &str, more: &[&str]) -> Vec<Value> {
         let ran = self.check(agency, id, lines, more);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(ran.code, code, "{ran:?}");
         ran.stdout
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())

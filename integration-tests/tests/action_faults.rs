@@ -81,7 +81,7 @@ fn a_link_that_is_cut_and_healed_goes_on_from_the_last_delta() {
 
     proxy.cut_after(0);
     proxy.cut_all();
-    let printed = day.checked("politie", "jad", "phone 06-10000003\n", &[]);
+    let printed = day.checked_with_code(4, "politie", "jad", "phone 06-10000003\n", &[]);
     assert_eq!(answer(&printed, 1, "kmar")["outcome"], "unreachable");
     assert!(answer(&printed, 1, "kmar")["detail"].is_string());
     // something comes in while the link is cut
@@ -417,6 +417,26 @@ fn a_partner_whose_clock_is_beyond_the_window_says_so_and_minutes_do_no_harm() {
         by_partner(&printed, 1),
         [("belgium".to_owned(), "no-hit".to_owned())].into()
     );
+}
+
+#[test]
+fn what_ends_before_it_is_told_is_told_to_nobody() {
+    let day = three("");
+    day.create("jad", &[]);
+    let ended = day.action("politie", &["end", "jad", "--reason", "a mistake"]).json();
+    assert!(
+        ended["partners"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["heard"].is_null()),
+        "{ended}"
+    );
+    for name in ["kmar", "belgium"] {
+        let said = day.action(name, &["status"]).json();
+        assert_eq!(said.as_array().unwrap().len(), 0, "{said}");
+        assert!(!day.world.agency(name).log().contains("jad has ended"));
+    }
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_country_without_a_node_checks_through_a_liaison_under_its_own_name() {
     let alerts = day.wait_for_alerts("politie", "jad", 1);
     assert_eq!(alerts[0]["on_behalf_of"], "LU");
     // for whom no agreement lets it ask, it is refused
-    let printed = day.checked("belgium", "jad", "phone 06-10000001\n", &["--for", "FR"]);
+    let printed = day.checked_with_code(3, "belgium", "jad", "phone 06-10000001\n", &["--for", "FR"]);
     let told = answer(&printed, 1, "politie");
     assert!(
         told["outcome"] == "refused" && text_of(&told["detail"]).contains("on behalf of FR"),

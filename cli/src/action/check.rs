@@ -117,8 +117,13 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
         grouped(sum.hits),
         grouped(bad)
     ))?;
+    let (all_refused, none_answered) = (sum.checks == sum.refusals, sum.checks == sum.unanswered);
     match (sum.refused, bad) {
-        (Some(why), _) if sum.checks == sum.refusals => Err(Failure::new(client::Kind::Refused, anyhow!("{why}"))),
+        (Some(why), _) if all_refused => Err(Failure::new(client::Kind::Refused, anyhow!("{why}"))),
+        _ if sum.checks > 0 && none_answered => Err(Failure::new(
+            client::Kind::Unreachable,
+            anyhow!("no partner answered: see `overlap action status`"),
+        )),
         (_, bad) if bad > 0 => Err(Failure::usage(anyhow!("{bad} lines could not be read: see above"))),
         _ => Ok(()),
     }
@@ -154,9 +159,14 @@ fn send(reading: &Reading, file: Option<PathBuf>, wishes: &mpsc::Sender<pb::Chec
         let _ = writeln!(io::stderr(), "one check on each line; end with Ctrl-D");
     }
     let mut bad = 0;
-    for (number, line) in (1..).zip(lines.lines()) {
-        let line = zeroize::Zeroizing::new(line?);
-        match reading.line(number, &line) {
+    for (number, line) in (1..).zip(lines.split(b'\n')) {
+        let line = line.map_err(|error| match &file {
+            Some(path) => anyhow!("{}: {error}", path.display()),
+            None => anyhow!("standard input: {error}"),
+        })?;
+        let line = zeroize::Zeroizing::new(line);
+        let text = std::str::from_utf8(&line).map_err(|_| "it is no UTF-8 text".to_owned());
+        match text.and_then(|text| reading.line(number, text)) {
             Ok(None) => {}
             Ok(Some(wish)) => {
                 let request = pb::CheckRequest {
@@ -181,7 +191,9 @@ fn send(reading: &Reading, file: Option<PathBuf>, wishes: &mpsc::Sender<pb::Chec
 pub(crate) struct Checked {
     pub(crate) checks: u64,
     pub(crate) hits: u64,
-    /// Checks that were refused whole, and why the last was.
+    /// Checks that no partner answered.
+    unanswered: u64,
+    /// Checks that were refused whole, here or by all partners, and why the last was.
     pub(crate) refusals: u64,
     pub(crate) refused: Option<String>,
 }
@@ -189,6 +201,7 @@ pub(crate) struct Checked {
 async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -> Result<Checked, Failure> {
     let mut sum = Checked::default();
     let mut silent: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let mut refusing: BTreeMap<u64, (u32, String)> = BTreeMap::new();
     while let Some(response) = answers.message().await? {
         let check = response.number;
         match response.message {
@@ -201,6 +214,11 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     detail: Some(answer.detail).filter(|detail| !detail.is_empty()),
                     milliseconds: answer.milliseconds,
                 };
+                if shape.outcome == "refused" {
+                    let (partners, why) = refusing.entry(check).or_default();
+                    *partners += 1;
+                    *why = format!("{}: {}", shape.partner, shape.detail.as_deref().unwrap_or_default());
+                }
                 if output.json() {
                     line(output, &shape)?;
                     continue;
@@ -226,10 +244,14 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
             Some(check_response::Message::Done(done)) => {
                 sum.checks += 1;
                 sum.hits += u64::from(done.hits > 0);
+                sum.unanswered += u64::from(done.answered == 0);
                 let refused = Some(done.refused).filter(|why| !why.is_empty());
-                if let Some(why) = &refused {
+                let by_all = refusing
+                    .remove(&check)
+                    .filter(|(partners, _)| *partners == done.partners);
+                if let Some(why) = refused.clone().or(by_all.map(|(_, why)| why)) {
                     sum.refusals += 1;
-                    sum.refused = Some(why.clone());
+                    sum.refused = Some(why);
                 }
                 let shape = DoneShape {
                     check,
@@ -245,19 +267,18 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     continue;
                 }
                 let none = silent.remove(&check).unwrap_or_default();
-                output.say(match &shape.refused {
-                    Some(why) => format!("{check}  refused: {why}"),
-                    None => format!(
-                        "{check}  {} of {} answered in {:.0} ms; no hit at: {}",
-                        shape.answered,
-                        shape.partners,
-                        shape.milliseconds,
-                        if none.is_empty() {
-                            "none of them".to_owned()
-                        } else {
-                            none.join(", ")
-                        }
-                    ),
+                let (answered, partners, milliseconds) = (shape.answered, shape.partners, shape.milliseconds);
+                output.say(match (&shape.refused, partners, answered) {
+                    (Some(why), _, _) => format!("{check}  refused: {why}"),
+                    (None, 0, _) => format!("{check}  NOBODY WAS ASKED: no partner takes part now"),
+                    (None, partners, 0) => format!("{check}  NOBODY ANSWERED of {partners}, in {milliseconds:.0} ms"),
+                    (None, partners, answered) => {
+                        let none = match none.is_empty() {
+                            true => String::new(),
+                            false => format!("; no hit at: {}", none.join(", ")),
+                        };
+                        format!("{check}  {answered} of {partners} answered in {milliseconds:.0} ms{none}")
+                    }
                 })?;
             }
             None => {}

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use overlap_proto::pb::operator as pb;
+use overlap_proto::{action::MOST_WISHED, pb::operator as pb};
 use overlap_records::{DateOrder, Hints, Identifier, Kind, Region};
 use serde_json::Value;
 
@@ -17,7 +17,13 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads one line; none: there is nothing on it. Errors say where, and never what stood there.
     pub(super) fn line(&self, number: u64, line: &str) -> Result<Option<pb::CheckWish>, String> {
-        let line = line.trim();
+        // spreadsheets begin a file with a byte order mark
+        let line = if number == 1 {
+            line.trim_start_matches('\u{feff}')
+        } else {
+            line
+        }
+        .trim();
         if line.is_empty() || line.starts_with('#') {
             return Ok(None);
         }
@@ -39,6 +45,9 @@ impl Reading {
         }
         match wish.identifiers.is_empty() {
             true => Err("there is no identifier".to_owned()),
+            false if wish.identifiers.len() > MOST_WISHED => {
+                Err(format!("a check has {MOST_WISHED} identifiers at most"))
+            }
             false => Ok(Some(wish)),
         }
     }
@@ -121,6 +130,9 @@ mod tests {
             canonical("phone 06-12345678\tperson Jan Jansen|1985-02-23", None).len(),
             2
         );
+        assert_eq!(canonical("\u{feff}phone 06-12345678", None), phone);
+        let many = vec!["phone 06-12345678"; MOST_WISHED + 1].join("\t");
+        assert!(reading(None).line(1, &many).unwrap_err().contains("32"));
         for nothing in ["", "   ", "# a remark"] {
             assert!(reading(None).line(1, nothing).unwrap().is_none());
         }

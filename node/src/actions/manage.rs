@@ -275,7 +275,11 @@ pub(super) async fn step(node: &Arc<Node>, user: &User, wish: StepAction) -> Res
         }
     })
     .await?;
-    let heard = spread::tell_all(node, &known).await;
+    // before the invitation it is told to nobody, its end included
+    let heard = match known.is_invited || known.plan().coordinator != node.config.id {
+        true => spread::tell_all(node, &known).await,
+        false => Vec::new(),
+    };
     shown(node, &known, heard).await
 }
 
@@ -385,6 +389,8 @@ async fn shown(node: &Arc<Node>, known: &Arc<Known>, heard: Heard) -> Result<pb:
             "own".clone_into(&mut link);
         } else if !plan.participants.contains(id) {
             "coordinator".clone_into(&mut link);
+        } else if known.state(now()) == ActionState::Ended {
+            "ended".clone_into(&mut link);
         } else if !has_joined {
             "not joined".clone_into(&mut link);
         } else if let Some(partner) = running.get(id) {

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{Known, live};
+use super::Known;
 use crate::{
     config::Peer,
     dial::{self, Dialled},
@@ -304,7 +304,6 @@ async fn try_take(node: &Arc<Node>, caller: &Certificate, message: pb::ConveyReq
 
 /// How many alerts nobody has claimed.
 pub(super) fn unclaimed(node: &Node, known: &Known) -> u64 {
-    let all = live::all(node);
-    let live = all.iter().find(|live| live.hash == known.hash());
+    let live = node.actions.live(&known.hash());
     live.map_or(0, |live| live.alerts.unclaimed())
 }
