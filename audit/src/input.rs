@@ -174,10 +174,7 @@ impl InputTree {
     }
 
     /// The commitment.
-    ///
-    /// # Errors
-    /// None that can happen: the tree's edge is all that is read.
-    pub fn root(&self) -> Result<Digest, TreeError> {
+    pub fn root(&self) -> Digest {
         self.tree.root()
     }
 
@@ -206,10 +203,7 @@ impl OpenedInput {
     }
 
     /// The commitment.
-    ///
-    /// # Errors
-    /// None that can happen.
-    pub fn root(&self) -> Result<Digest, TreeError> {
+    pub fn root(&self) -> Digest {
         self.tree.root()
     }
 
@@ -302,14 +296,14 @@ mod tests {
             let elements: Vec<[u8; 32]> = elements.into_iter().collect();
             let salt = InputSalt::from_bytes([7; 32]);
             let set = opened(&salt, &elements);
-            let (size, root) = (set.size(), set.root().unwrap());
+            let (size, root) = (set.size(), set.root());
             prop_assert_eq!(size, elements.len() as u64);
             let mut full = Vec::new();
             let mut streamed = InputTree::default();
             for leaf in &set.leaves {
                 streamed.push(*leaf, &mut full).unwrap();
             }
-            prop_assert_eq!(streamed.root().unwrap(), root);
+            prop_assert_eq!(streamed.root(), root);
 
             let held = salt.leaf(pick.get(&elements));
             let shown = set.show(&held).unwrap();
@@ -329,7 +323,7 @@ mod tests {
         let salt = InputSalt::from_bytes([1; 32]);
         let elements: Vec<[u8; 32]> = (0..9).map(|n| [n; 32]).collect();
         let set = opened(&salt, &elements);
-        let (size, root) = (set.size(), set.root().unwrap());
+        let (size, root) = (set.size(), set.root());
         let hidden = set.leaves[4];
         // leaves out the item that is asked for
         let forged = Membership::Out {

@@ -24,6 +24,7 @@ mod reconcile;
 mod sealed;
 mod tree;
 mod verify;
+mod view;
 mod witness;
 
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
@@ -43,7 +44,8 @@ pub use receipt::{KeptReceipt, Receipt, ReceiptError, SignedReceipt};
 pub use reconcile::{Discrepancy, FieldDifference, Reconciled, reconcile};
 pub use sealed::{PayloadKey, Sealed, SealedError};
 pub use tree::{
-    FullTile, HeldTiles, MAX_TREE_SIZE, TILE_HEIGHT, TILE_WIDTH, Tiles, Tree, TreeError, View, empty_root, leaf_hash,
+    FullTile, HeldTiles, MAX_TREE_SIZE, TILE_HEIGHT, TILE_WIDTH, Tiles, Tree, TreeError, empty_root, leaf_hash,
 };
 pub use verify::{Anchors, Problem, Report, SHREDDING, Visitor, Vouched, Witnessed, verify};
+pub use view::View;
 pub use witness::{WitnessError, judge};

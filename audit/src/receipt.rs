@@ -195,7 +195,7 @@ mod tests {
             side: Side::Holder,
             opened: (1, leaves[1]),
             closed: (3, leaves[3]),
-            head: (5, tree.root().unwrap()),
+            head: (5, tree.root()),
         };
         let path = |index| view.inclusion(index, 5).unwrap();
         receipt.sign(key, path(1), path(3)).unwrap()

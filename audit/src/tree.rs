@@ -2,15 +2,12 @@
 //!
 //! A full tile never changes: it is handed over once, to be stored. What is not full yet is the [`Tree`] itself, a few kilobytes.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
-};
+use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
-use tlog_tiles::{Error as TlogError, Hash, HashReader, Tile};
+use tlog_tiles::{Hash, HashReader as _, Tile};
 
-use crate::Digest;
+use crate::{Digest, View};
 
 /// Height of tiles: 2^8 hashes each, as C2SP tlog-tiles has it.
 pub const TILE_HEIGHT: u8 = 8;
@@ -61,6 +58,8 @@ pub struct Tree {
     size: u64,
     /// The hashes of the last, unfinished tile of each level; fewer than 256.
     edge: Vec<Vec<u8>>,
+    /// The roots of the full subtrees that the size is the sum of, the largest first: what a root takes at each sync.
+    peaks: Vec<Digest>,
 }
 
 /// Why a tree cannot be read or a proof does not hold.
@@ -85,17 +84,13 @@ pub enum TreeError {
     Proof,
 }
 
-/// A tree together with its full tiles: what roots, proofs and tiles are read from. It remembers the hashes that it made: the next proof
-/// needs most of them again. Memory: 40 bytes for each.
-pub struct View<'a, T> {
-    tree: &'a Tree,
-    tiles: &'a T,
-    made: RefCell<HashMap<u64, Hash>>,
-}
-
 /// The leaf hash of RFC 6962: SHA-256(0x00 ‖ data).
 pub fn leaf_hash(data: &Digest) -> Digest {
     Digest(tlog_tiles::record_hash(&data.0).0)
+}
+
+fn node(left: Digest, right: Digest) -> Digest {
+    Digest(tlog_tiles::node_hash(Hash(left.0), Hash(right.0)).0)
 }
 
 /// The root of a tree without leaves.
@@ -115,7 +110,10 @@ impl Tree {
         if size > MAX_TREE_SIZE || leaves.len() != edge {
             return Err(TreeError::Beyond { size });
         }
-        let mut tree = Self { size, edge: Vec::new() };
+        let mut tree = Self {
+            size,
+            ..Self::default()
+        };
         tree.edge.push(leaves.iter().flat_map(|leaf| leaf.0).collect());
         let mut full = size >> TILE_HEIGHT;
         let mut level = 0;
@@ -130,6 +128,12 @@ impl Tree {
             full >>= TILE_HEIGHT;
             level += 1;
         }
+        let levels = (0..=40_u8).rev().filter(|level| size >> level & 1 == 1);
+        let indexes: Vec<u64> = levels
+            .map(|level| tlog_tiles::stored_hash_index(level, (size >> level) - 1))
+            .collect();
+        let peaks = View::new(&tree, &NoTiles).reading(|reader| reader.read_hashes(&indexes))?;
+        tree.peaks = peaks.into_iter().map(|hash| Digest(hash.0)).collect();
         Ok(tree)
     }
 
@@ -141,6 +145,12 @@ impl Tree {
     /// Appends a leaf by its hash; tiles that became full are pushed to `full`.
     pub fn push(&mut self, leaf: Digest, full: &mut Vec<FullTile>) {
         self.size += 1;
+        self.peaks.push(leaf);
+        for _ in 0..self.size.trailing_zeros() {
+            if let (Some(right), Some(left)) = (self.peaks.pop(), self.peaks.pop()) {
+                self.peaks.push(node(left, right));
+            }
+        }
         let mut hash = leaf.0;
         for level in 0.. {
             if self.edge.len() <= usize::from(level) {
@@ -162,15 +172,16 @@ impl Tree {
     }
 
     /// The root.
-    ///
-    /// # Errors
-    /// None that a tree can run into that was built by [`Tree::push`] or [`Tree::restore`]: its edge is all that is read.
-    pub fn root(&self) -> Result<Digest, TreeError> {
-        View::new(self, &NoTiles).root(self.size)
+    pub fn root(&self) -> Digest {
+        let mut smallest_first = self.peaks.iter().rev().copied();
+        let Some(last) = smallest_first.next() else {
+            return empty_root();
+        };
+        smallest_first.fold(last, |right, left| node(left, right))
     }
 
     /// The hashes of the unfinished tile of that level and number.
-    fn edge(&self, level: u8, number: u64) -> Option<&[u8]> {
+    pub(crate) fn edge(&self, level: u8, number: u64) -> Option<&[u8]> {
         let is_last = number == (self.size >> (u32::from(TILE_HEIGHT) * (u32::from(level) + 1)));
         self.edge.get(usize::from(level)).filter(|_| is_last).map(Vec::as_slice)
     }
@@ -185,148 +196,11 @@ impl Tiles for NoTiles {
     }
 }
 
-fn whole(tiles: &impl Tiles, level: u8, number: u64) -> Result<Vec<u8>, TreeError> {
+pub(crate) fn whole(tiles: &impl Tiles, level: u8, number: u64) -> Result<Vec<u8>, TreeError> {
     tiles
         .tile(level, number)
         .filter(|hashes| hashes.len() == TILE_WIDTH * 32)
         .ok_or(TreeError::Tile { level, number })
-}
-
-impl<'a, T: Tiles> View<'a, T> {
-    /// A tree and where its full tiles are.
-    pub fn new(tree: &'a Tree, tiles: &'a T) -> Self {
-        Self {
-            tree,
-            tiles,
-            made: RefCell::default(),
-        }
-    }
-
-    /// The root when the tree had that size.
-    ///
-    /// # Errors
-    /// [`TreeError::Beyond`], [`TreeError::Tile`].
-    pub fn root(&self, size: u64) -> Result<Digest, TreeError> {
-        self.within(size)?;
-        if size == 0 {
-            return Ok(empty_root());
-        }
-        Ok(Digest(self.reading(|reader| tlog_tiles::tree_hash(size, reader))?.0))
-    }
-
-    /// The audit path of RFC 6962 section 2.1.1: that the tree of `size` leaves has this one at `index`.
-    ///
-    /// # Errors
-    /// [`TreeError::Beyond`], [`TreeError::Tile`].
-    pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Digest>, TreeError> {
-        self.within(size)?;
-        if index >= size {
-            return Err(TreeError::Beyond { size });
-        }
-        let proof = self.reading(|reader| tlog_tiles::prove_record(size, index, reader))?;
-        Ok(proof.into_iter().map(|hash| Digest(hash.0)).collect())
-    }
-
-    /// The consistency proof of RFC 6962 section 2.1.2: that the tree of `old` leaves is the start of the one of `new`.
-    ///
-    /// # Errors
-    /// [`TreeError::Beyond`], [`TreeError::Tile`].
-    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, TreeError> {
-        self.within(new)?;
-        if old > new {
-            return Err(TreeError::Beyond { size: new });
-        }
-        if old == 0 {
-            return Ok(Vec::new());
-        }
-        let proof = self.reading(|reader| tlog_tiles::prove_tree(new, old, reader))?;
-        Ok(proof.into_iter().map(|hash| Digest(hash.0)).collect())
-    }
-
-    /// The first `width` hashes of a tile, as C2SP tlog-tiles serves them; none if the tree does not have them yet.
-    ///
-    /// # Errors
-    /// [`TreeError::Tile`].
-    pub fn tile(&self, level: u8, number: u64, width: usize) -> Result<Option<Vec<u8>>, TreeError> {
-        if level > 5 || width == 0 || width > TILE_WIDTH {
-            return Ok(None);
-        }
-        let hashes = self.tree.size >> (u32::from(TILE_HEIGHT) * u32::from(level));
-        let start = number.saturating_mul(TILE_WIDTH as u64);
-        if start.saturating_add(width as u64) > hashes {
-            return Ok(None);
-        }
-        let held = match self.tree.edge(level, number) {
-            Some(edge) => edge.to_vec(),
-            None => whole(self.tiles, level, number)?,
-        };
-        held.get(..width * 32)
-            .map(|hashes| Some(hashes.to_vec()))
-            .ok_or(TreeError::Tile { level, number })
-    }
-
-    fn within(&self, size: u64) -> Result<(), TreeError> {
-        match size <= self.tree.size && size <= MAX_TREE_SIZE {
-            true => Ok(()),
-            false => Err(TreeError::Beyond { size: self.tree.size }),
-        }
-    }
-
-    fn reading<R>(&self, read: impl FnOnce(&Reader<'_, T>) -> Result<R, TlogError>) -> Result<R, TreeError> {
-        let reader = Reader {
-            view: self,
-            fault: Cell::new(None),
-        };
-        read(&reader).map_err(|_| reader.fault.take().unwrap_or(TreeError::Proof))
-    }
-}
-
-/// Finds single hashes in tiles, and remembers which tile failed.
-struct Reader<'a, T> {
-    view: &'a View<'a, T>,
-    fault: Cell<Option<TreeError>>,
-}
-
-impl<T: Tiles> HashReader for Reader<'_, T> {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, TlogError> {
-        let mut last: Option<(Tile, Vec<u8>)> = None;
-        let mut hashes = Vec::with_capacity(indexes.len());
-        let mut made = self.view.made.borrow_mut();
-        for index in indexes {
-            if let Some(hash) = made.get(index) {
-                hashes.push(*hash);
-                continue;
-            }
-            let least = Tile::from_index(TILE_HEIGHT, *index);
-            let (level, number) = (least.level(), least.level_index());
-            let is_last = |(tile, _): &(Tile, Vec<u8>)| (tile.level(), tile.level_index()) == (level, number);
-            if !last.as_ref().is_some_and(is_last) {
-                last = Some(match self.view.tree.edge(level, number) {
-                    Some(edge) => {
-                        let width = u32::try_from(edge.len() / 32).unwrap_or_default();
-                        if width < least.width() {
-                            self.fault.set(Some(TreeError::Tile { level, number }));
-                            return Err(TlogError::InvalidTile);
-                        }
-                        (Tile::new(TILE_HEIGHT, level, number, width, false), edge.to_vec())
-                    }
-                    None => match whole(self.view.tiles, level, number) {
-                        Ok(hashes) => (Tile::new(TILE_HEIGHT, level, number, TILE_WIDTH as u32, false), hashes),
-                        Err(fault) => {
-                            self.fault.set(Some(fault));
-                            return Err(TlogError::InvalidTile);
-                        }
-                    },
-                });
-            }
-            if let Some((tile, data)) = &last {
-                let hash = tile.hash_at_index(data, *index)?;
-                made.insert(*index, hash);
-                hashes.push(hash);
-            }
-        }
-        Ok(hashes)
-    }
 }
 
 #[cfg(test)]
@@ -380,7 +254,7 @@ mod tests {
             "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
         ];
         let mut tree = Tree::default();
-        assert_eq!(tree.root().unwrap(), empty_root());
+        assert_eq!(tree.root(), empty_root());
         assert_eq!(
             empty_root().to_string(),
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -388,7 +262,7 @@ mod tests {
         for (input, root) in inputs.iter().zip(roots) {
             let data = hex::decode(input).unwrap();
             tree.push(Digest(tlog_tiles::record_hash(&data).0), &mut Vec::new());
-            assert_eq!(tree.root().unwrap().to_string(), root);
+            assert_eq!(tree.root().to_string(), root);
         }
     }
 
@@ -401,11 +275,7 @@ mod tests {
             for index in 0..size {
                 other.push(leaf(index).0);
             }
-            assert_eq!(
-                tree.root().unwrap().0.as_slice(),
-                other.root().as_bytes().as_slice(),
-                "{size}"
-            );
+            assert_eq!(tree.root().0.as_slice(), other.root().as_bytes().as_slice(), "{size}");
             for index in [0, size / 2, size - 1] {
                 let ours: Vec<u8> = view
                     .inclusion(index, size)
@@ -425,7 +295,7 @@ mod tests {
             let (tree, held) = grown(size);
             let leaves: Vec<Digest> = (size - size % 256..size).map(|index| leaf_hash(&leaf(index))).collect();
             let restored = Tree::restore(size, &leaves, &held).unwrap();
-            assert_eq!(restored.root().unwrap(), tree.root().unwrap());
+            assert_eq!(restored.root(), tree.root());
             // and grows on in the same way
             let (mut one, mut two) = (tree, restored);
             let (mut full_one, mut full_two) = (Vec::new(), Vec::new());
@@ -459,7 +329,7 @@ mod tests {
             let (tree, held) = grown(new);
             let view = View::new(&tree, &held);
             let (old_root, new_root) = (view.root(old).unwrap(), view.root(new).unwrap());
-            prop_assert_eq!(old_root, grown(old).0.root().unwrap());
+            prop_assert_eq!(old_root, grown(old).0.root());
 
             let path = view.inclusion(index, new).unwrap();
             let hash = leaf_hash(&leaf(index));

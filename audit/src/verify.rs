@@ -260,7 +260,7 @@ pub fn verify<R: BufRead>(
         }
     }
     report.events = tree.size();
-    report.root = tree.root().unwrap_or_else(|_| crate::empty_root());
+    report.root = tree.root();
     if is_cut {
         let what = format!(
             "the check ended there, after {} of {} events: what stands behind, receipts too, was not looked at",
@@ -268,7 +268,7 @@ pub fn verify<R: BufRead>(
             header.events
         );
         report.problem(None, what);
-        report.root = tree.root().unwrap_or_else(|_| crate::empty_root());
+        report.root = tree.root();
         return Ok(report);
     }
     if ended != Some(tree.size()) || header.events != tree.size() {

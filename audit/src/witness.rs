@@ -73,7 +73,7 @@ mod tests {
         let checkpoint = Checkpoint {
             origin: "a.example/log".into(),
             size: tree.size(),
-            root: tree.root().unwrap(),
+            root: tree.root(),
         };
         (tree, checkpoint)
     }

@@ -45,7 +45,7 @@ impl Agency {
     fn export(&self, events: &[Event], other: &Self, receipts: &[KeptReceipt]) -> Vec<u8> {
         let sealed = seal(events);
         let tree = tree(&sealed);
-        let checkpoint = self.key.sign(tree.size(), &tree.root().unwrap()).unwrap().to_string();
+        let checkpoint = self.key.sign(tree.size(), &tree.root()).unwrap().to_string();
         let header = self.header(tree.size(), checkpoint, other);
         let mut export = ExportWriter::begin(Vec::new(), &header).unwrap();
         for (index, (key, sealed)) in (0..).zip(&sealed) {
@@ -71,7 +71,7 @@ impl Agency {
             side,
             opened: leaf(opened),
             closed: leaf(closed),
-            head: (tree.size(), tree.root().unwrap()),
+            head: (tree.size(), tree.root()),
         };
         KeptReceipt {
             agency: self.id.to_owned(),

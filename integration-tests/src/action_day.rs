@@ -101,8 +101,13 @@ impl ActionDay {
         assert_eq!(ran.code, 0, "{ran:?}");
     }
 
-    /// Plans an action of all agencies, from an hour ago until an hour from now.
+    /// Plans an action of all agencies, from an hour ago until an hour from now, which has to succeed.
     pub fn create(&self, id: &str, more: &[&str]) -> Value {
+        self.plan(id, more).json()
+    }
+
+    /// Plans an action of all agencies, from an hour ago until an hour from now.
+    pub fn plan(&self, id: &str, more: &[&str]) -> Ran {
         let now = jiff::Timestamp::now();
         let hour = jiff::SignedDuration::from_hours(1);
         let (from, until) = ((now - hour).to_string(), (now + hour).to_string());
@@ -122,8 +127,7 @@ impl ActionDay {
         ];
         let window = ["--from", &from, "--until", &until];
         let window: &[&str] = if more.contains(&"--until") { &[] } else { &window };
-        let ran = self.action(&self.names[0], &[&usual[..], window, more].concat());
-        ran.json()
+        self.action(&self.names[0], &[&usual[..], window, more].concat())
     }
 
     /// Makes a step; it has to succeed.

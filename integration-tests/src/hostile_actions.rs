@@ -177,7 +177,7 @@ impl HostileAttendant {
 
     /// Sends a check of bytes that may be no elements.
     pub async fn check(&self, transaction: Uuid, blinded: &[Encoded]) {
-        self.send(check(&asking(transaction), &[Kind::Phone], blinded, &[]))
+        self.send(check(&asking(transaction), &[Kind::Phone], blinded, &[], false))
             .await;
     }
 

@@ -89,6 +89,9 @@ fn a_check_is_answered_by_all_partners_as_far_as_each_record_may_be_seen() {
         let ran = day.world.run("politie", "coordinator", &request);
         ran.code == 0 && ran.stdout.contains("k2")
     });
+    let alerts = day.alerts("politie", "jad");
+    let told = alerts.iter().find(|one| one["id"] == hit["id"]).unwrap();
+    assert_eq!(told["told"][0]["reference"], "k2", "the feed shows it too");
 
     // the numbers of the day
     let report = day.action("politie", &["report", "jad"]).json();
@@ -161,4 +164,73 @@ fn the_holder_alone_is_alerted_of_a_check_on_an_informant() {
         "{handed:?}"
     );
     assert!(day.alerts("politie", "jad").is_empty());
+}
+
+#[test]
+fn what_ends_before_it_is_told_is_told_to_nobody() {
+    let day = day("");
+    day.create("jad", &[]);
+    let ended = day.action("politie", &["end", "jad", "--reason", "a mistake"]).json();
+    assert!(
+        ended["partners"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["heard"].is_null()),
+        "{ended}"
+    );
+    for name in ["kmar", "belgium"] {
+        let said = day.action(name, &["status"]).json();
+        assert_eq!(said.as_array().unwrap().len(), 0, "{said}");
+        assert!(!day.world.agency(name).log().contains("jad has ended"));
+    }
+    let again = day.plan("jad", &[]);
+    assert!(again.code == 2 && again.stderr.contains("another id"), "{again:?}");
+}
+
+#[test]
+fn who_leaves_and_joins_again_hears_of_its_alerts_and_counts_nothing_twice() {
+    let day = day("");
+    day.begin("jad", &[]);
+    let printed = day.checked("politie", "jad", "phone 06-10000002\nphone 06-10000009\n", &[]);
+    let hit = alert(&printed, 1, "kmar");
+    day.wait_for_alerts("kmar", "jad", 1);
+    day.handle("politie", "claim", "jad", hit);
+    day.handle("kmar", "confirm", "jad", hit);
+    let states = |agency: &str| -> Vec<String> {
+        let alerts = day.alerts(agency, "jad");
+        alerts.iter().map(|one| text_of(&one["state"]).to_owned()).collect()
+    };
+    wait_for("politie hears that it is confirmed", || {
+        states("politie") == ["confirmed"]
+    });
+    let counted = |agency: &str, partner: &str| {
+        let report = day.action(agency, &["report", "jad"]).json();
+        let tally = &report["partners"][partner]["phone"];
+        ["asked", "answered", "hits", "told", "confirmed"].map(|of| tally[of].as_u64().unwrap())
+    };
+    let back = |agency: &str| {
+        day.step(agency, "leave", "jad");
+        wait_for(&format!("{agency} has left"), || {
+            day.action(agency, &["feed", "jad", "--once"]).code == 3
+        });
+        assert!(day.action(agency, &["report", "jad"]).json()["ended"].is_string());
+        day.step(agency, "join", "jad");
+        day.wait_until_ready("jad");
+    };
+    // the holder: the asker looks its checks up again, and tells what its people did; what kmar's did is gone with its leave
+    back("kmar");
+    wait_for("kmar hears that it is claimed", || states("kmar") == ["claimed"]);
+    assert_eq!(counted("kmar", "politie"), [0, 2, 0, 1, 1]);
+    assert_eq!(counted("politie", "kmar"), [2, 0, 1, 0, 1]);
+    // the asker: the holder tells of its alert, and the log knows what it was of
+    back("politie");
+    let recalled = day.wait_for_alerts("politie", "jad", 1);
+    assert_eq!(
+        (&recalled[0]["id"], &recalled[0]["check"]),
+        (&hit["id"], &day.alerts("kmar", "jad")[0]["check"])
+    );
+    assert_eq!(counted("kmar", "politie"), [0, 2, 0, 1, 1]);
+    assert_eq!(counted("politie", "kmar"), [2, 0, 1, 0, 1]);
+    assert!(day.action("politie", &["report", "jad"]).json()["ended"].is_null());
 }

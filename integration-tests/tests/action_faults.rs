@@ -420,26 +420,6 @@ fn a_partner_whose_clock_is_beyond_the_window_says_so_and_minutes_do_no_harm() {
 }
 
 #[test]
-fn what_ends_before_it_is_told_is_told_to_nobody() {
-    let day = three("");
-    day.create("jad", &[]);
-    let ended = day.action("politie", &["end", "jad", "--reason", "a mistake"]).json();
-    assert!(
-        ended["partners"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|one| one["heard"].is_null()),
-        "{ended}"
-    );
-    for name in ["kmar", "belgium"] {
-        let said = day.action(name, &["status"]).json();
-        assert_eq!(said.as_array().unwrap().len(), 0, "{said}");
-        assert!(!day.world.agency(name).log().contains("jad has ended"));
-    }
-}
-
-#[test]
 fn the_day_goes_on_while_its_coordinator_is_down() {
     let mut day = three("");
     day.begin("jad", &[]);

@@ -9,6 +9,7 @@ mod claim;
 mod connection;
 mod figures;
 mod guard;
+mod handle;
 mod hold;
 mod known;
 mod live;
@@ -19,6 +20,7 @@ mod service;
 mod spread;
 mod table;
 
+pub(crate) use handle::disclosed;
 pub(crate) use known::{Actions, Joined, Known};
 pub(crate) use live::{follow_data, run};
 pub(crate) use peer_service::PeerActions;

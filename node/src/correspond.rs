@@ -278,13 +278,13 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
     let mut after = None;
     loop {
         let (store, id) = (Arc::clone(&node.store), peer.id.clone());
-        let (due, own) = blocking(move || {
+        let read = node.pool.run_later(move || {
             let log = store.log();
             let due = log.receipts_due(&id, after, MOST_RECEIPTS)?;
             let own = log.give_receipts(Side::Asker, &due)?;
             Ok::<_, NodeError>((due, own))
-        })
-        .await??;
+        });
+        let (due, own) = read.await??;
         if due.is_empty() {
             return Ok(());
         }
@@ -300,7 +300,7 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
         let answer = call(node, peer, client.exchange_receipts(request)).await?;
         let answer = ReceiptsAnswer::try_from(answer).map_err(|source| wrong(peer, source))?;
         let (running, asked) = (Arc::clone(node), peer.clone());
-        let (conflicts, missing) = blocking(move || {
+        let kept = node.pool.run_later(move || {
             let peer = asked;
             let log = running.store.log();
             let unknown = || NodeError::Broken("a peer's log is not known");
@@ -333,8 +333,8 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
             }
             log.waive_receipts(&peer.id, &waived)?;
             Ok::<_, NodeError>((conflicts, missing))
-        })
-        .await??;
+        });
+        let (conflicts, missing) = kept.await??;
         witness::two_receipts(node, peer, conflicts).await?;
         if let Some(first) = missing.first() {
             let what = format!(

@@ -19,6 +19,7 @@ use overlap_records::{Disclosed, Visibility};
 use overlap_store::{Decision, FollowUp, FoundRecord, OwnRecord, Store};
 
 use crate::{
+    actions,
     dataset_service::dataset_entry,
     error::{NodeError, one_of},
     identity::Certificate,
@@ -214,7 +215,7 @@ pub(crate) async fn ask(
         (row.person, row.role) = (person, role);
     }
     let (store, kept) = (Arc::clone(&node.store), row.clone());
-    let _deciding = node.deciding.lock().await;
+    let deciding = node.deciding.lock().await;
     blocking(
         move || match is_known && store.follow_ups().get(false, kept.id)?.is_none() {
             // it was erased while it was asked about
@@ -223,6 +224,8 @@ pub(crate) async fn ask(
         },
     )
     .await??;
+    drop(deciding);
+    actions::disclosed(node, &row).await?;
     Ok(row)
 }
 

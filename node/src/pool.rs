@@ -17,12 +17,17 @@ use crate::error::NodeError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread per core for work that is shared out among them, and one per core for work that is not worth that.
+/// A thread per core for work that is shared out among them, one per core for work that is not worth that, and one for what can wait.
 #[derive(Clone)]
 pub(crate) struct Pool {
     shared: Arc<ThreadPool>,
     short: Sender<Job>,
+    later: Sender<Job>,
 }
+
+/// How much the thread for what can wait gives way to all others (setpriority(2)): it runs at once where a core is free, and otherwise has a
+/// tenth of one.
+const NICE: i32 = 10;
 
 impl Pool {
     pub(crate) fn new() -> io::Result<Self> {
@@ -36,7 +41,14 @@ impl Pool {
                 .name(format!("short-{number}"))
                 .spawn(move || alone(&jobs))?;
         }
-        Ok(Self { shared, short })
+        let (later, jobs) = channel();
+        let jobs = Mutex::new(jobs);
+        thread::Builder::new().name("later".to_owned()).spawn(move || {
+            // of the calling thread alone; one that may not be nicer works as it is
+            let _ = rustix::process::setpriority_process(None, NICE);
+            alone(&jobs);
+        })?;
+        Ok(Self { shared, short, later })
     }
 
     /// Runs work on the pool and waits for it without holding up the async runtime.
@@ -58,6 +70,16 @@ impl Pool {
         let (job, result) = job(work);
         // threads that are gone drop it, and its result is missed
         let _ = self.short.send(Box::new(job));
+        ended(result).await
+    }
+
+    /// The same for work that nobody waits for, such as receipts: a query goes before it. May block.
+    pub(crate) async fn run_later<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NodeError> {
+        let (job, result) = job(work);
+        let _ = self.later.send(Box::new(job));
         ended(result).await
     }
 

@@ -133,7 +133,7 @@ pub(crate) async fn receipts(
 ) -> Result<ReceiptsAnswer, NodeError> {
     let peer = known(node, caller)?;
     let (store, asker) = (Arc::clone(&node.store), peer.id.clone());
-    let (answer, conflicts) = blocking(move || {
+    let taken = node.pool.run_later(move || {
         let log = store.log();
         let unread = || {
             NodeError::refused(
@@ -173,8 +173,8 @@ pub(crate) async fn receipts(
         }
         answer.receipts = log.give_receipts(Side::Holder, &ended)?;
         Ok::<_, NodeError>((answer, conflicting(log, &kept)?))
-    })
-    .await??;
+    });
+    let (answer, conflicts) = taken.await??;
     two_receipts(node, peer, conflicts).await?;
     Ok(answer)
 }

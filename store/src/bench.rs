@@ -242,7 +242,7 @@ fn fsyncs(directory: &Path) -> Result<(f64, f64, f64), StoreError> {
 const ROWS: u64 = 1024;
 
 fn batches(directory: &Path) -> Result<f64, StoreError> {
-    let db = DB::open(&database_options(), directory)?;
+    let db = DB::open(&database_options()?, directory)?;
     let (started, mut count) = (Instant::now(), 0_u64);
     while started.elapsed() < PLAIN {
         let mut writes = WriteBatch::default();

@@ -49,7 +49,7 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use overlap_records::Profile;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Env, Options, WriteOptions,
 };
 
 use tokio::sync::watch;
@@ -96,7 +96,7 @@ impl Store {
     /// [`StoreError::WrongKey`], [`StoreError::Schema`], [`StoreError::Rocks`], [`StoreError::Damaged`], [`StoreError::Checkpoint`],
     /// [`StoreError::Tree`].
     pub fn open(directory: &Path, data_key: &DataKey, log: &LogSettings) -> Result<Self, StoreError> {
-        let db = DB::open_cf_descriptors(&database_options(), directory, column_families())?;
+        let db = DB::open_cf_descriptors(&database_options()?, directory, column_families())?;
         let inner = Arc::new(Inner {
             db,
             keys: Keys::derive(data_key)?,
@@ -293,8 +293,13 @@ pub(crate) fn synced() -> WriteOptions {
     options
 }
 
-fn database_options() -> Options {
+fn database_options() -> Result<Options, StoreError> {
     let mut options = Options::default();
+    // flushes and compactions give way to queries
+    let mut environment = Env::new()?;
+    environment.lower_thread_pool_cpu_priority();
+    environment.lower_high_priority_thread_pool_cpu_priority();
+    options.set_env(&environment);
     options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_max_open_files(256);
@@ -306,7 +311,7 @@ fn database_options() -> Options {
     options.set_max_total_wal_size(64 << 20);
     // a crash may tear the end of the log that is written ahead; damage before its end must not pass for that
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    options
+    Ok(options)
 }
 
 fn column_families() -> Vec<ColumnFamilyDescriptor> {

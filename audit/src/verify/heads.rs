@@ -106,7 +106,7 @@ impl Heads {
         let Some((size, heads)) = is_next.then(|| self.by_size.pop_first()).flatten() else {
             return;
         };
-        let root = tree.root().unwrap_or_else(|_| crate::empty_root());
+        let root = tree.root();
         for (signed, what) in heads {
             if signed != root {
                 let within = match size {

@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     /// Country that you check for, where that is not your own: as a liaison's node does
-    #[arg(long = "for", value_name = "COUNTRY")]
+    #[arg(long = "for", value_name = "COUNTRY", value_parser = country)]
     on_behalf_of: Option<String>,
     /// Country of numbers that do not name theirs
     #[arg(long, default_value = "NL")]
@@ -82,6 +82,33 @@ struct DoneShape {
     refused: Option<String>,
 }
 
+impl DoneShape {
+    fn unread(check: u64, why: String) -> Self {
+        Self {
+            check,
+            done: true,
+            answered: 0,
+            partners: 0,
+            hits: 0,
+            milliseconds: 0.0,
+            refused: Some(why),
+        }
+    }
+}
+
+/// ISO 3166, as agreements have it.
+fn country(word: &str) -> Result<String, &'static str> {
+    match word.as_bytes() {
+        [b'A'..=b'Z', b'A'..=b'Z'] => Ok(word.to_owned()),
+        _ => Err("a country has two capital letters, such as LU"),
+    }
+}
+
+/// Tenths of a millisecond are all that is worth reading.
+fn tenths(milliseconds: f64) -> f64 {
+    (milliseconds * 10.0).round() / 10.0
+}
+
 /// Checks that wait for the network.
 const QUEUE: usize = 64;
 
@@ -103,9 +130,9 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
         on_behalf_of: args.on_behalf_of.unwrap_or_default(),
     };
     let (wishes, mut answers) = checks(&mut client, open).await?;
-    let file = args.file;
+    let (file, is_json) = (args.file, output.json());
     // reading may wait for a person
-    let sending = tokio::task::spawn_blocking(move || send(&reading, file, &wishes));
+    let sending = tokio::task::spawn_blocking(move || send(&reading, file, &wishes, is_json));
     let sum = show(&mut answers, output).await?;
     let bad = match sending.await.map_err(Failure::internal)? {
         Ok(bad) => bad,
@@ -144,7 +171,12 @@ pub(crate) async fn checks(
 }
 
 /// Sends every line; gives how many could not be read.
-fn send(reading: &Reading, file: Option<PathBuf>, wishes: &mpsc::Sender<pb::CheckRequest>) -> anyhow::Result<u64> {
+fn send(
+    reading: &Reading,
+    file: Option<PathBuf>,
+    wishes: &mpsc::Sender<pb::CheckRequest>,
+    is_json: bool,
+) -> anyhow::Result<u64> {
     let is_person = file.is_none() && io::stdin().is_terminal();
     let lines: Box<dyn io::BufRead> = match &file {
         Some(path) => {
@@ -179,7 +211,16 @@ fn send(reading: &Reading, file: Option<PathBuf>, wishes: &mpsc::Sender<pb::Chec
             }
             Err(why) => {
                 bad += 1;
-                let _ = writeln!(io::stderr(), "line {number}: {why}");
+                if is_json {
+                    // a whole line at once, between those of answers
+                    let _ = writeln!(
+                        io::stdout(),
+                        "{}",
+                        serde_json::to_string(&DoneShape::unread(number, why))?
+                    );
+                } else {
+                    let _ = writeln!(io::stderr(), "line {number}: {why}");
+                }
             }
         }
     }
@@ -212,7 +253,7 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     outcome: answer.outcome,
                     alerts: answer.alerts.into_iter().map(AlertShape::from).collect(),
                     detail: Some(answer.detail).filter(|detail| !detail.is_empty()),
-                    milliseconds: answer.milliseconds,
+                    milliseconds: tenths(answer.milliseconds),
                 };
                 if shape.outcome == "refused" {
                     let (partners, why) = refusing.entry(check).or_default();
@@ -259,7 +300,7 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     answered: done.answered,
                     partners: done.partners,
                     hits: done.hits,
-                    milliseconds: done.milliseconds,
+                    milliseconds: tenths(done.milliseconds),
                     refused,
                 };
                 if output.json() {
@@ -270,7 +311,9 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                 let (answered, partners, milliseconds) = (shape.answered, shape.partners, shape.milliseconds);
                 output.say(match (&shape.refused, partners, answered) {
                     (Some(why), _, _) => format!("{check}  refused: {why}"),
-                    (None, 0, _) => format!("{check}  NOBODY WAS ASKED: no partner takes part now"),
+                    (None, 0, _) => {
+                        format!("{check}  NOBODY WAS ASKED: no partner takes part now, see `overlap action status`")
+                    }
                     (None, partners, 0) => format!("{check}  NOBODY ANSWERED of {partners}, in {milliseconds:.0} ms"),
                     (None, partners, answered) => {
                         let none = match none.is_empty() {

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use overlap_proto::{action::MOST_WISHED, pb::operator as pb};
-use overlap_records::{DateOrder, Hints, Identifier, Kind, Region};
+use overlap_records::{DateOrder, Hints, Identifier, Kind, Region, Rejection};
 use serde_json::Value;
 
 /// How lines are read.
@@ -83,12 +83,31 @@ impl Reading {
             dates: self.dates,
             platform: None,
         };
-        // a rejection says what is wrong, and never repeats the value
-        let made = Identifier::normalise(kind, raw, &hints).map_err(|rejection| format!("{kind}: {rejection}"))?;
+        let made = Identifier::normalise(kind, raw, &hints).map_err(|why| format!("{kind}: {}", told(why)))?;
         Ok(pb::Identifier {
             kind: kind.to_string(),
             canonical: made.canonical().to_owned(),
         })
+    }
+}
+
+/// What is wrong with a value, which is never repeated; where the words are about columns, those about lines.
+fn told(rejection: Rejection) -> String {
+    match rejection {
+        Rejection::DateFormat => "not a date: use yyyy-mm-dd, or say the order with --dates".to_owned(),
+        Rejection::DateOtherOrder => {
+            "only fits the other order of day and month: check the date, and --dates".to_owned()
+        }
+        Rejection::HandlePlatformMissing => {
+            "a name without a platform: give the profile's address, or platform:name".to_owned()
+        }
+        Rejection::TooLong => "too long for an identifier".to_owned(),
+        Rejection::SeveralValues => "more than one value: give each its own line, or tabs in between".to_owned(),
+        Rejection::ScientificNotation | Rejection::CellDate | Rejection::NumberRounded => {
+            "a spreadsheet has changed the value: take it from its source".to_owned()
+        }
+        Rejection::PersonNameNotValid => "more digits than a slip in a name".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -97,10 +97,10 @@ pub(crate) struct Create {
     #[arg(long = "role", value_name = "ROLE", value_delimiter = ',', value_parser = |word: &str| word.parse::<Role>().map(|role| role.to_string()))]
     roles: Vec<String>,
     /// First moment at which anything may be checked, such as 2026-06-08T05:00:00Z [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Timestamp>,
     /// First moment at which nothing may be checked any more
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     until: Timestamp,
     /// Purpose, as the agreement names it
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
@@ -123,6 +123,11 @@ pub(crate) struct Create {
     /// Seconds after which an alert that nobody has claimed is raised again
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
     escalate: u32,
+}
+
+fn time(word: &str) -> Result<Timestamp, &'static str> {
+    let wrong = "a time has a date and a zone, such as 2026-06-13T22:00:00Z or 2026-06-14T00:00:00+02:00";
+    word.parse().map_err(|_| wrong)
 }
 
 #[derive(clap::Args)]
@@ -233,6 +238,14 @@ fn heard(told: pb::Action, output: &mut Output) -> Result<(), Failure> {
                 "{} has not heard yet, and will when it can be reached: {}",
                 partner.name,
                 partner.heard.as_deref().unwrap_or_default()
+            )?;
+        }
+        let is_alone = shape.partners.iter().all(|one| one.link == "own" || !one.has_joined);
+        if shape.state == "running" && is_alone {
+            writeln!(
+                out,
+                "nobody else has joined yet: their users do, with overlap action join {}",
+                shape.id
             )?;
         }
         Ok(())

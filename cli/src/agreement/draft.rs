@@ -107,7 +107,7 @@ fn draft(id: &str, found: &pb::DraftAgreementResponse, one_way: bool, now: Times
             let _ = write!(
                 text,
                 "\n[[grant]]\nasker = {asker:?}\nholder = {holder:?}\ndataset = \"cases\"\n\
-                 modes = [\"hits\", \"count\"]\n\
+                 modes = [\"hits\", \"count\"]        # also: picture, action\n\
                  kinds = [\"phone\", \"plate\", \"document\", \"iban\", \"person\"]\n\
                  # roles = [\"suspect\", \"convicted\"]  # of the holder's records; all unless given\n\
                  # visibility = [\"a\", \"b\", \"c\"]\n\
@@ -118,7 +118,9 @@ fn draft(id: &str, found: &pb::DraftAgreementResponse, one_way: bool, now: Times
                  # items_per_user_and_day = 100000\n\
                  queries_per_hour = 60\n\
                  # min_count = 5                    # counts below it are not told\n\
-                 # on_behalf_of = [\"RO\"]\n"
+                 # on_behalf_of = [\"RO\"]\n\
+                 # disclose = [\"reference\", \"role\"] # what is told behind a hit\n\
+                 # mirror = 1024                    # made-up points among which checks on records of class d are noticed\n"
             );
         }
     }

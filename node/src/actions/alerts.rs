@@ -9,24 +9,22 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use overlap_audit::{Digest, Entry, Operation, Outcome, Side};
 use overlap_proto::{
-    action::{AlertWord, Done, Handle, MOST_WORDS, Verb},
+    action::{AlertWord, Done, MOST_WORDS, Verb},
     fault::Reason,
-    operator,
-    pb::operator as pb,
 };
+use overlap_records::Disclosed;
 use overlap_store::{Alert, AlertStep, AlertVerb, FollowUp, Store};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use super::{Known, live::Live};
+use super::live::Live;
 use crate::{
     config::{Config, Peer},
-    error::{NodeError, one_of},
+    error::NodeError,
     node::{Node, now},
-    policy::{self, Denial, User},
+    policy,
     pool::blocking,
-    rules::Action,
-    spine::{self, Finding},
+    spine,
 };
 
 /// The alerts of one action at one node. On disk before anybody is told.
@@ -45,7 +43,7 @@ pub(super) type Key = (bool, Uuid);
 /// How long a holder waits for its asker's word about a hit.
 const FIRST_WORD: SignedDuration = SignedDuration::from_secs(5);
 /// Most steps of one side about one alert.
-const MOST_STEPS: usize = 128;
+pub(super) const MOST_STEPS: usize = 128;
 /// How far clocks may be apart.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
 /// Changes that a slow reader of the feed may be behind; then it is told all anew.
@@ -97,7 +95,7 @@ impl Alerts {
     }
 
     /// The right to write.
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, bool>, NodeError> {
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, bool>, NodeError> {
         let turn = self.writing.lock().await;
         match *turn {
             false => Ok(turn),
@@ -137,7 +135,7 @@ impl Alerts {
         Ok(true)
     }
 
-    async fn put(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
+    pub(super) async fn put(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
         let key = (alert.as_holder, alert.id);
         let (store, kept) = (Arc::clone(&node.store), alert.clone());
         blocking(move || store.alerts().put(&kept)).await??;
@@ -176,6 +174,31 @@ impl Alerts {
             .values()
             .filter(|alert| alert.is_untold && !alert.is_hidden && alert.peer == peer.name && !is_fresh(alert));
         due.take(MOST_WORDS).map(|alert| word(config, alert)).collect()
+    }
+
+    /// Takes in what the holder told later, once its functionary consented.
+    pub(super) async fn disclose(&self, node: &Arc<Node>, id: Uuid, told: &[Disclosed]) -> Result<(), NodeError> {
+        let _turn = self.turn().await?;
+        match self.get((false, id)).filter(|alert| alert.told != told) {
+            Some(mut alert) => {
+                alert.told = told.to_vec();
+                self.put(node, alert).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a partner be told once more of every alert that it may know of.
+    pub(super) fn tell_again(&self, node: &Node, peer: &str) {
+        let mut is_due = false;
+        let mut rows = self.rows();
+        for alert in rows.values_mut().filter(|alert| alert.peer == peer && !alert.is_hidden) {
+            (alert.is_untold, is_due) = (true, true);
+        }
+        drop(rows);
+        if is_due {
+            node.actions.due.send_modify(|count| *count += 1);
+        }
     }
 
     /// Notes that a partner was told.
@@ -254,7 +277,7 @@ impl Alerts {
     }
 }
 
-fn is_escalated(alert: &Alert, after: Duration, now: Timestamp) -> bool {
+pub(super) fn is_escalated(alert: &Alert, after: Duration, now: Timestamp) -> bool {
     let age = Duration::try_from(now.duration_since(alert.made)).unwrap_or_default();
     age >= after && alert.state().name == "new"
 }
@@ -283,7 +306,7 @@ fn word(config: &Config, alert: &Alert) -> AlertWord {
     }
 }
 
-fn verb(verb: Verb) -> AlertVerb {
+pub(super) fn verb(verb: Verb) -> AlertVerb {
     match verb {
         Verb::Claim => AlertVerb::Claim,
         Verb::Confirm => AlertVerb::Confirm,
@@ -350,7 +373,7 @@ async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) 
 }
 
 /// The entry of something that is done about an alert.
-fn entry(node: &Node, alert: &Alert) -> Entry {
+pub(super) fn entry(node: &Node, alert: &Alert) -> Entry {
     let mut entry = policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7());
     entry.policy_hash = Some(node.rules.load().hash);
     entry.holder = Some(node.config.id.clone());
@@ -359,125 +382,4 @@ fn entry(node: &Node, alert: &Alert) -> Entry {
     entry.kinds = vec![alert.kind.to_string()];
     entry.mode = Some("action".to_owned());
     entry
-}
-
-/// A user does something about an alert; an entry.
-pub(super) async fn handle(
-    node: &Arc<Node>,
-    user: &User,
-    known: &Known,
-    live: &Arc<Live>,
-    wish: Handle,
-) -> Result<pb::Alert, NodeError> {
-    let mut meant = live.alerts.all();
-    meant.retain(|alert| alert.id.simple().to_string().starts_with(&wish.alert));
-    let alert = one_of(meant, "alert", "overlap action feed --once");
-    let mut entry = match &alert {
-        Ok(alert) => entry(node, alert),
-        Err(_) => policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7()),
-    };
-    entry.person = Some(user.id.clone());
-    entry.caller_certificate = Some(user.certificate);
-    entry.reason = Some(wish.reason.clone());
-    entry.purpose = Some(known.plan().purpose.clone());
-    let permitted = node.permit(user, Action::HandleAlert);
-    let alert = match permitted.and_then(|role| alert.map(|alert| (role, alert))) {
-        Ok((role, alert)) => {
-            entry.role = Some(role.name().to_owned());
-            alert
-        }
-        Err(error) => return Err(spine::deny(node, Denial { entry, error }).await),
-    };
-    let to = match wish.verb {
-        Verb::HandOver if alert.is_hidden => {
-            let message = "the other agency does not know of this one: it is about records of class d";
-            let error = NodeError::refused(Reason::InvalidRequest, message);
-            return Err(spine::deny(node, Denial { entry, error }).await);
-        }
-        Verb::HandOver => {
-            let peer = node.config.peers.iter().find(|peer| peer.name == alert.peer);
-            peer.map(|peer| peer.id.clone())
-        }
-        _ => None,
-    };
-    let done = AlertStep {
-        id: Uuid::now_v7(),
-        at: now(),
-        verb: verb(wish.verb),
-        agency: node.config.id.clone(),
-        person: user.id.clone(),
-        to,
-    };
-    let key = (alert.as_holder, alert.id);
-    let (running, standing) = (Arc::clone(node), Arc::clone(live));
-    let alert = spine::logged(node, entry, async move {
-        let _turn = standing.alerts.turn().await?;
-        // as it is by now
-        let mut alert = standing.alerts.get(key).unwrap_or(alert);
-        if alert
-            .steps
-            .iter()
-            .filter(|step| step.agency == running.config.id)
-            .count()
-            >= MOST_STEPS
-        {
-            return Err(NodeError::limit(
-                "alert_steps",
-                "an alert has 128 steps of one agency at most",
-            ));
-        }
-        alert.steps.push(done);
-        alert.is_untold = !alert.is_hidden;
-        standing.alerts.put(&running, alert.clone()).await?;
-        let finding = Finding {
-            remark: Some(wish.verb.name().to_owned()),
-            ..Finding::default()
-        };
-        Ok((Outcome::Done, finding, alert))
-    })
-    .await?;
-    Ok(shown(node, live, &alert, now()))
-}
-
-/// An alert as a user sees it.
-pub(super) fn shown(node: &Node, live: &Live, alert: &Alert, now: Timestamp) -> pb::Alert {
-    let state = alert.state();
-    let (agency, owner) = state.owner.unwrap_or_default();
-    let name = |id: &str| match node.config.peers.iter().find(|peer| peer.id == id) {
-        Some(peer) => peer.name.clone(),
-        None if id == node.config.id => node.config.name.clone(),
-        None => id.to_owned(),
-    };
-    pb::Alert {
-        id: operator::id(alert.id),
-        check: operator::id(alert.check),
-        peer: alert.peer.clone(),
-        as_holder: alert.as_holder,
-        kind: alert.kind.to_string(),
-        canonical: alert.canonical.clone().unwrap_or_default(),
-        state: state.name.to_owned(),
-        owner_agency: if agency.is_empty() { agency } else { name(&agency) },
-        owner,
-        made: alert.made.to_string(),
-        age: Duration::try_from(now.duration_since(alert.made))
-            .unwrap_or_default()
-            .as_secs(),
-        escalated: is_escalated(alert, live.escalate_after, now),
-        hidden: alert.is_hidden,
-        person: alert.person.clone(),
-        case_reference: alert.case_reference.clone(),
-        reason: alert.reason.clone(),
-        on_behalf_of: alert.on_behalf_of.clone().unwrap_or_default(),
-        records: alert
-            .records
-            .iter()
-            .map(|record| pb::FollowedRecord {
-                reference: record.reference.clone(),
-                role: record.role.to_string(),
-                visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
-                origin: record.origin.clone().unwrap_or_default(),
-            })
-            .collect(),
-        told: alert.told.iter().map(pb::DisclosedRecord::from).collect(),
-    }
 }

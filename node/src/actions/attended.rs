@@ -100,6 +100,8 @@ impl Stand {
             mirror: u32::try_from(terms.grant.mirror).unwrap_or_default(),
         };
         self.reply(Attended::Accepted(accepted)).await.map_err(|()| hung_up())?;
+        // it may have left in between, and have lost them
+        self.live.alerts.tell_again(node, &peer);
         let hidden = self.mirror(node, terms).await?.map(Arc::new);
         if has.is_none() {
             for some in table.fingerprints().chunks(FINGERPRINTS / 4) {
@@ -257,12 +259,14 @@ impl Stand {
             self.replies.clone(),
         );
         node.queries.spawn(async move {
-            let kinds = session.check.kinds.clone();
+            let (kinds, is_again) = (session.check.kinds.clone(), session.check.again);
             let noticed_links = answer(&replies, asking.transaction, async {
                 let made = spine::run(&running, decision, session).await?;
                 let items = made.evaluated.elements.len();
                 live.answered.note(&parent.peer.id, asking.transaction, &kinds, items);
-                live.figures.answered(&parent.peer.name, &kinds);
+                if !is_again {
+                    live.figures.answered(&parent.peer.name, &kinds);
+                }
                 Ok((
                     Attended::Evaluated(asking.transaction, Box::new(made.evaluated)),
                     made.noticed,

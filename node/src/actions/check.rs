@@ -20,8 +20,9 @@ use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use super::{
-    alerts, claim,
+    claim,
     connection::{Connection, Reply},
+    handle,
     live::{Live, Partner},
     recent::Found,
 };
@@ -246,7 +247,7 @@ fn answer_of(node: &Node, live: &Live, partner: String, made: Answer, after: Dur
         alerts: made
             .alerts
             .iter()
-            .map(|alert| alerts::shown(node, live, alert, now()))
+            .map(|alert| handle::shown(node, live, alert, now()))
             .collect(),
         detail: made.detail,
         milliseconds: milliseconds(after),
@@ -320,7 +321,9 @@ async fn ask_one(
     let asking = asked.asking(Uuid::now_v7());
     let items = (asked.kinds.as_slice(), asked.items.len());
     let decision = policy::action::authorise_check(node, &connection.parent, &asking, items, now());
-    live.figures.asked(&partner.peer.name, &asked.kinds);
+    if asked.answer_of(&partner.peer.id).is_none() {
+        live.figures.asked(&partner.peer.name, &asked.kinds);
+    }
     let session = Look {
         partner: Arc::clone(partner),
         connection: Arc::clone(&connection),
@@ -426,6 +429,8 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
     }
+    // it may have left in between, and have lost them
+    live.alerts.tell_again(&node, &partner.peer.name);
 }
 
 /// One check at one partner.
@@ -461,7 +466,7 @@ impl Session for Look {
         let mirrored = connection
             .mirrored(items)
             .map_err(|_| NodeError::Broken("an item is no group element"))?;
-        let message = action::check(&asking, &asked.kinds, blinded.encoded(), &mirrored);
+        let message = action::check(&asking, &asked.kinds, blinded.encoded(), &mirrored, !is_first);
         let patience = node.config.limits.idle_stream;
         let reply = connection
             .call(asking.transaction, message, patience, &mut finding.sent)

@@ -110,7 +110,7 @@ pub(super) async fn claim(
         disclosed: answer.records,
     });
     if live.alerts.raise(node, one.clone(), row).await? {
-        live.figures.hit(&partner.peer.name, kind);
+        live.figures.hit(&partner.peer.name, kind, alert);
     }
     Ok(Some(one))
 }

@@ -1,6 +1,9 @@
 //! The counters of the day: kept as numbers alone, so that they stay when the action ends.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use overlap_audit::Digest;
@@ -8,8 +11,12 @@ use overlap_records::Kind;
 use overlap_report::action::{Figures, Tally};
 use overlap_store::{DocumentKind, Store};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::{Known, alerts::Alerts};
+use super::{
+    Known,
+    alerts::{Alerts, Key},
+};
 use crate::{
     error::NodeError,
     node::{Node, now},
@@ -24,6 +31,7 @@ pub(super) struct Counters {
 
 struct Inner {
     figures: Figures,
+    left: BTreeMap<Key, Counted>,
     is_kept: bool,
 }
 
@@ -31,6 +39,18 @@ struct Inner {
 struct Row {
     action: Digest,
     figures: Figures,
+    /// Alerts that went when this agency left, while it may come back.
+    #[serde(default)]
+    left: Vec<(Key, Counted)>,
+}
+
+/// What is counted of one alert.
+#[derive(Clone, Serialize, Deserialize)]
+struct Counted {
+    partner: String,
+    kind: Kind,
+    is_hidden: bool,
+    verdict: Option<bool>,
 }
 
 /// The action that kept counters are of.
@@ -40,21 +60,31 @@ pub(super) fn action_of(row: &[u8]) -> Option<Digest> {
 
 /// The counters of an action, as they were kept.
 pub(super) fn kept(store: &Store, known: &Known) -> Result<Figures, NodeError> {
+    Ok(row(store, known)?.figures)
+}
+
+fn row(store: &Store, known: &Known) -> Result<Row, NodeError> {
     let row = store.documents().get(DocumentKind::Figures, &known.hash())?;
-    let row: Option<Row> = row.and_then(|row| serde_json::from_slice(&row).ok());
     let plan = known.plan();
-    Ok(row.map_or_else(
-        || Figures::new(&plan.id, &plan.from.to_string(), &plan.until.to_string()),
-        |row| row.figures,
-    ))
+    Ok(row
+        .and_then(|row| serde_json::from_slice(&row).ok())
+        .unwrap_or_else(|| Row {
+            action: known.hash(),
+            figures: Figures::new(&plan.id, &plan.from.to_string(), &plan.until.to_string()),
+            left: Vec::new(),
+        }))
 }
 
 impl Counters {
     pub(super) fn load(store: &Store, known: &Known) -> Result<Self, NodeError> {
+        let Row { mut figures, left, .. } = row(store, known)?;
+        // this agency has come back
+        figures.ended = None;
         Ok(Self {
             hash: known.hash(),
             inner: Mutex::new(Inner {
-                figures: kept(store, known)?,
+                figures,
+                left: left.into_iter().collect(),
                 is_kept: true,
             }),
         })
@@ -99,9 +129,17 @@ impl Counters {
     }
 
     /// An own check hit.
-    pub(super) fn hit(&self, partner: &str, kind: Kind) {
-        self.each(partner, &[kind], |tally| tally.hits += 1);
-        self.change().figures.minute(&minute(now())).hits += 1;
+    pub(super) fn hit(&self, partner: &str, kind: Kind, alert: Uuid) {
+        self.alerted((false, alert), partner, kind, |tally| tally.hits += 1);
+    }
+
+    /// Counts a hit, unless it was counted before this agency left.
+    fn alerted(&self, alert: Key, partner: &str, kind: Kind, count: impl FnOnce(&mut Tally)) {
+        let mut inner = self.change();
+        if !inner.left.contains_key(&alert) {
+            count(inner.figures.tally(partner, kind.as_str()));
+            inner.figures.minute(&minute(now())).hits += 1;
+        }
     }
 
     /// A partner's check was answered.
@@ -111,26 +149,29 @@ impl Counters {
     }
 
     /// A partner was told of a hit.
-    pub(super) fn told(&self, partner: &str, kind: Kind) {
-        self.each(partner, &[kind], |tally| tally.told += 1);
-        self.change().figures.minute(&minute(now())).hits += 1;
+    pub(super) fn told(&self, partner: &str, kind: Kind, alert: Uuid) {
+        self.alerted((true, alert), partner, kind, |tally| tally.told += 1);
     }
 
     /// The counters now, with what was made of the alerts.
     pub(super) fn now(&self, alerts: &Alerts) -> Figures {
-        let mut figures = {
+        let (mut figures, left) = {
             let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            inner.figures.clone()
+            (inner.figures.clone(), inner.left.clone())
         };
-        judge(&mut figures, alerts);
+        judge(&mut figures, &counted(left, alerts));
         figures
     }
 
     /// Takes over what was made of the alerts, before they go.
-    pub(super) fn freeze(&self, alerts: &Alerts) {
+    pub(super) fn freeze(&self, alerts: &Alerts, has_ended: bool) {
         let mut inner = self.change();
-        judge(&mut inner.figures, alerts);
+        let counted = counted(std::mem::take(&mut inner.left), alerts);
+        judge(&mut inner.figures, &counted);
         inner.figures.ended = Some(now().to_string());
+        if !has_ended {
+            inner.left = counted;
+        }
     }
 
     /// Keeps what has changed.
@@ -143,6 +184,7 @@ impl Counters {
             Row {
                 action: self.hash,
                 figures: inner.figures.clone(),
+                left: inner.left.clone().into_iter().collect(),
             }
         };
         let row = serde_json::to_vec(&row).map_err(|_| NodeError::Broken("counters cannot be written"))?;
@@ -152,15 +194,32 @@ impl Counters {
     }
 }
 
-/// Counts anew what people made of alerts.
-fn judge(figures: &mut Figures, alerts: &Alerts) {
-    figures.forget_verdicts();
+/// The alerts that are there, and those that went when this agency left: of one that came back, the word that was said last.
+fn counted(mut left: BTreeMap<Key, Counted>, alerts: &Alerts) -> BTreeMap<Key, Counted> {
     for alert in alerts.all() {
-        let tally = figures.tally(&alert.peer, alert.kind.as_str());
+        let key = (alert.as_holder, alert.id);
+        let verdict = alert.state().verdict;
+        let verdict = verdict.or_else(|| left.get(&key).and_then(|before| before.verdict));
+        let one = Counted {
+            partner: alert.peer,
+            kind: alert.kind,
+            is_hidden: alert.is_hidden,
+            verdict,
+        };
+        left.insert(key, one);
+    }
+    left
+}
+
+/// Counts anew what people made of alerts.
+fn judge(figures: &mut Figures, alerts: &BTreeMap<Key, Counted>) {
+    figures.forget_verdicts();
+    for alert in alerts.values() {
+        let tally = figures.tally(&alert.partner, alert.kind.as_str());
         if alert.is_hidden {
             tally.noticed += 1;
         }
-        match alert.state().verdict {
+        match alert.verdict {
             Some(true) => tally.confirmed += 1,
             Some(false) => tally.found_false += 1,
             None => {}

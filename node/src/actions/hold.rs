@@ -148,10 +148,10 @@ impl Session for Tell {
         let Told { answer, kept } = made;
         if let Some(Kept { alert, row }) = kept {
             check_same(&live, &alert)?;
-            let (peer, kind) = (alert.peer.clone(), alert.kind);
+            let (peer, kind, id) = (alert.peer.clone(), alert.kind, alert.id);
             // before the entry ends, and the partner is told: a hit that its holder's people do not hear of is told to nobody
             if live.alerts.raise(node, alert, row).await? {
-                live.figures.told(&peer, kind);
+                live.figures.told(&peer, kind, id);
             }
         }
         finding.output_count = Some(answer.records.len() as u64);

@@ -381,7 +381,8 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
             live.wipe();
             // what is under way writes nothing behind the erasure
             live.alerts.close().await;
-            live.figures.freeze(&live.alerts);
+            live.figures
+                .freeze(&live.alerts, known.state(now()) == ActionState::Ended);
             live.figures.keep(node).await?;
             // tried again until it is done
             erase(node, &[known.hash()].into(), known.plan().id.clone()).await?;

@@ -86,6 +86,15 @@ fn plan(node: &Node, wish: Create) -> Result<(Signed<Plan>, Arc<Held>), NodeErro
             }
         });
     }
+    let is_taken = |known: &Arc<Known>| known.plan().coordinator == config.id && known.plan().id == wish.id;
+    if let Some(known) = node.actions.all().iter().find(|known| is_taken(known)) {
+        let message = format!(
+            "your agency has an action {} already, which is {}: give this one another id",
+            wish.id,
+            known.state(now()).name()
+        );
+        return Err(NodeError::refused(Reason::InvalidRequest, message));
+    }
     let at = now();
     let held = match &wish.agreement {
         Some(wanted) => node.agreements.find(wanted, at)?,
@@ -138,7 +147,8 @@ fn only_covering(node: &Node, participants: &BTreeSet<String>, purpose: &str) ->
     match covering.as_slice() {
         [one] => Ok(Arc::clone(one)),
         [] => denied(format!(
-            "no agreement in force has all participants as parties, purpose {purpose} and mode action"
+            "no agreement in force has all participants as parties, purpose {purpose} and a grant with mode action: see \
+             `overlap agreement list`, and `overlap agreement draft` for one that has"
         )),
         several => {
             let ids: Vec<&str> = several.iter().map(|held| held.agreement().id.as_str()).collect();

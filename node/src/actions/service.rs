@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, broadcast::error::RecvError, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Known, alerts, check, live::Live, manage};
+use super::{Known, check, handle, live::Live, manage};
 use crate::{
     error::NodeError,
     listen::Caller,
@@ -85,7 +85,7 @@ impl ActionService for OwnActions {
             let wish = Handle::try_from(wish)?;
             let known = node.actions.find(&wish.action, now())?;
             let live = running(&node, &known)?;
-            alerts::handle(&node, &user, &known, &live, wish).await
+            handle::handle(&node, &user, &known, &live, wish).await
         })
         .await
     }
@@ -187,7 +187,7 @@ async fn feed<T>(
     let mut changes = live.alerts.changes();
     loop {
         for alert in live.alerts.all() {
-            if out.send(Ok(alerts::shown(node, live, &alert, now()))).await.is_err() {
+            if out.send(Ok(handle::shown(node, live, &alert, now()))).await.is_err() {
                 return;
             }
         }
@@ -209,7 +209,7 @@ async fn feed<T>(
             match key {
                 Ok(key) => {
                     let Some(alert) = live.alerts.get(key) else { continue };
-                    if out.send(Ok(alerts::shown(node, live, &alert, now()))).await.is_err() {
+                    if out.send(Ok(handle::shown(node, live, &alert, now()))).await.is_err() {
                         return;
                     }
                 }
@@ -235,8 +235,8 @@ fn running(node: &Node, known: &Known) -> Result<Arc<Live>, NodeError> {
         let message = match known.joined().contains(&node.config.id) {
             true => format!("action {} is {state}: there is nothing to check or to see", plan.id),
             false => format!(
-                "{} has not joined action {}, which is {state}",
-                node.config.name, plan.id
+                "{} has not joined action {}, which is {state}: `overlap action join {}` does",
+                node.config.name, plan.id, plan.id
             ),
         };
         NodeError::refused(Reason::AgreementDenied, message)

@@ -78,6 +78,8 @@ pub struct Check {
     pub blinded: Vec<Encoded>,
     /// The same for the mirrored pass; empty where there is none.
     pub mirrored: Vec<Encoded>,
+    /// Whether it was answered before, under a key that is gone.
+    pub again: bool,
 }
 
 /// Outputs of one identifier that were found.
@@ -260,6 +262,7 @@ impl TryFrom<pb::AttendRequest> for Attend {
                     kinds: peer::kinds("check.kinds", &check.kinds)?,
                     blinded,
                     mirrored,
+                    again: check.again,
                 }))
             }
             attend_request::Message::Claim(claim) => Self::Claim(Box::new(Claim {
@@ -304,13 +307,20 @@ pub fn mirrored(elements: &[Encoded]) -> pb::AttendRequest {
     }
 }
 
-/// The message of a check.
-pub fn check(asking: &Asking, kinds: &[Kind], blinded: &[Encoded], mirrored: &[Encoded]) -> pb::AttendRequest {
+/// The message of a check; `again`: it was answered before, under a key that is gone.
+pub fn check(
+    asking: &Asking,
+    kinds: &[Kind],
+    blinded: &[Encoded],
+    mirrored: &[Encoded],
+    again: bool,
+) -> pb::AttendRequest {
     let check = pb::Check {
         asking: Some(asking.into()),
         kinds: kinds.iter().map(ToString::to_string).collect(),
         blinded: Bytes::copy_from_slice(blinded.as_flattened()),
         mirrored: Bytes::copy_from_slice(mirrored.as_flattened()),
+        again,
     };
     pb::AttendRequest {
         message: Some(attend_request::Message::Check(check)),

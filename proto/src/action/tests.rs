@@ -23,6 +23,7 @@ fn a_check() -> pb::Check {
         kinds: vec!["phone".into()],
         blinded: Bytes::from_static(&[1; 64]),
         mirrored: Bytes::new(),
+        again: false,
     }
 }
 

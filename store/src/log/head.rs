@@ -62,7 +62,7 @@ pub(super) fn load(inner: &Inner, key: &SigningKey) -> Result<Head, StoreError> 
         Err(TreeError::Beyond { .. }) => return Err(StoreError::Damaged("log events are missing")),
         Err(error) => return Err(error.into()),
     };
-    let root = tree.root()?;
+    let root = tree.root();
     let meta = inner.cf(Cf::Meta)?;
     let checkpoint = match inner.db.get_cf(meta, keys::META_CHECKPOINT)? {
         None if size == 0 => {

@@ -80,7 +80,7 @@ impl Log {
             let (at, sealed) = seal(part, chunk.as_flattened())?;
             self.inner.db.put_cf(inputs, at, sealed)?;
         }
-        Ok(tree.root()?)
+        Ok(tree.root())
     }
 
     /// Removes what was kept for an entry that was not opened.

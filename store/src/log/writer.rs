@@ -2,12 +2,13 @@
 //! takes no thread, so that a thousand queries can.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use overlap_audit::{FullTile, SigningKey, Tree};
@@ -23,6 +24,12 @@ use crate::{
 
 /// Most appends that one sync makes durable: a bound on how long the first of them waits for the others.
 const MAX_GROUP: usize = 1024;
+
+/// Syncs that come close upon each other wait for what comes meanwhile, until so long after the last: an asker of many closes an entry for
+/// each answer, and each sync costs a disk and a processor the same.
+const GATHER: Duration = Duration::from_millis(2);
+/// So many syncs within so many times [`GATHER`] are close.
+const CLOSE: u32 = 4;
 
 type Fill = Box<dyn FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send>;
 
@@ -102,8 +109,12 @@ impl Drop for Writer {
 }
 
 fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Append>, mut last_day: u32) {
+    let mut pace = Pace::default();
     while let Ok(first) = queue.recv() {
-        let waiting = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP);
+        let paused = pace.pause(Instant::now());
+        thread::sleep(paused);
+        let waiting: Vec<Append> = std::iter::once(first).chain(queue.try_iter()).take(MAX_GROUP).collect();
+        pace.note(Instant::now(), waiting.len(), paused);
         let tree = head.read().unwrap_or_else(PoisonError::into_inner).tree.clone();
         let mut group = Group {
             inner,
@@ -136,11 +147,40 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
     }
 }
 
+/// When groups began, and whether one ever waits for another.
+#[derive(Default)]
+struct Pace {
+    begun: VecDeque<Instant>,
+    is_shared: bool,
+}
+
+impl Pace {
+    /// How long a group waits for more: not for a query that is alone, which would wait for itself.
+    fn pause(&self, now: Instant) -> Duration {
+        let since = |begun: Option<&Instant>| begun.map(|begun| now.duration_since(*begun));
+        let is_full = self.begun.len() == CLOSE as usize;
+        match (since(self.begun.front()), since(self.begun.back())) {
+            (Some(first), Some(last)) if self.is_shared && is_full && first < GATHER * CLOSE => {
+                GATHER.saturating_sub(last)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Notes a group of so many that waited so long.
+    fn note(&mut self, now: Instant, appends: usize, paused: Duration) {
+        if self.begun.len() == CLOSE as usize {
+            self.begun.pop_front();
+        }
+        self.begun.push_back(now);
+        self.is_shared = appends > 1 || self.is_shared && paused.is_zero();
+    }
+}
+
 /// Why nothing of a group was written; told to each of its callers.
 #[derive(Clone)]
 enum GroupError {
     Rocks(rocksdb::Error),
-    Tree(overlap_audit::TreeError),
     Checkpoint(overlap_audit::CheckpointError),
     Damaged,
 }
@@ -149,7 +189,6 @@ impl From<GroupError> for StoreError {
     fn from(error: GroupError) -> Self {
         match error {
             GroupError::Rocks(error) => Self::Rocks(error),
-            GroupError::Tree(error) => Self::Tree(error),
             GroupError::Checkpoint(error) => Self::Checkpoint(error),
             GroupError::Damaged => Self::Damaged("a column family is missing"),
         }
@@ -209,8 +248,9 @@ impl Group<'_> {
 
     /// Signs the new head and makes all of it durable; only then readers see it.
     fn write(mut self, key: &SigningKey, head: &RwLock<Head>) -> Result<(), GroupError> {
-        let root = self.tree.root().map_err(GroupError::Tree)?;
-        let checkpoint = key.sign(self.tree.size(), &root).map_err(GroupError::Checkpoint)?;
+        let checkpoint = key
+            .sign(self.tree.size(), &self.tree.root())
+            .map_err(GroupError::Checkpoint)?;
         let text = checkpoint.to_string();
         let meta = self.inner.cf(Cf::Meta).map_err(|_| GroupError::Damaged)?;
         self.writes.put_cf(meta, keys::META_CHECKPOINT, &text);
