@@ -2,22 +2,22 @@
 
 use std::{
     collections::HashMap,
-    hint::black_box,
     io,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow};
 use overlap_proto::pb::operator::{self as pb, check_request, check_response};
-use overlap_psi::{
-    Item, Stored,
-    voprf::{Check, Evaluator},
-};
+use overlap_records::Kind;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tonic::Streaming;
 
-use super::{Hardware, network::load};
+use super::{
+    Hardware,
+    load::{Load, bare, loads, wish},
+    network::load,
+};
 use crate::{
     action::checks,
     client::{self, Failure},
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Seconds that they go on
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
-    /// Identifiers of one check at saturation
+    /// Identifiers of one check at saturation: documents, and then persons, as many as one check can have
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=32))]
     identifiers: u32,
 }
@@ -86,6 +86,10 @@ struct Shape {
 #[derive(Serialize)]
 struct Saturation {
     identifiers: u64,
+    /// document or person.
+    kind: Kind,
+    /// Match keys that are evaluated for one check: a document has one, a person several.
+    items: u64,
     checks_per_second: f64,
     items_per_second: f64,
     /// CPU of the partner per check.
@@ -127,7 +131,7 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     let started = Instant::now();
     let acting = Acting {
         asker: Some(ASKER),
-        kinds: &["document"],
+        kinds: &["document", "person"],
         grant: "",
         checks_per_minute: u32::MAX,
         deadline_ms: 60_000,
@@ -143,8 +147,8 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     // what loading wrote is on disk before the clock runs
     rustix::fs::sync();
     bar.set_message("bare group operations");
-    let bare = [1, args.identifiers as usize].map(bare);
-    let [one, many] = bare;
+    let one = bare(1);
+    let loads = loads(args.identifiers)?;
 
     bar.set_message(format!("{} checks a second for {} s", args.rate, args.seconds));
     // the first checks warm the way
@@ -190,8 +194,8 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
             .map_err(Failure::internal)?;
     }
     let mut saturation = Vec::new();
-    for (identifiers, bare) in [(1, one), (args.identifiers, many)] {
-        saturation.push(saturate(fleet, identifiers, bare.0, &pids).await?);
+    for load in loads {
+        saturation.push(saturate(fleet, load, &pids).await?);
     }
     let asker_memory_bytes = process::memory_now(pids[0]).map_err(Failure::internal)?;
     Ok(Shape {
@@ -219,74 +223,10 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     })
 }
 
-/// Microseconds of CPU that a holder's group operations take for a check of so many items, and an asker's for its answer: with all cores at
-/// work, as they are when a node is asked as fast as it answers.
-fn bare(items: usize) -> (f64, f64) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let each: Vec<(f64, f64)> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..cores).map(|_| scope.spawn(move || bare_on_one(items))).collect();
-        running.into_iter().filter_map(|one| one.join().ok()).collect()
-    });
-    let mean = |of: fn(&(f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len() as f64;
-    (mean(|one| one.0), mean(|one| one.1))
-}
-
-fn bare_on_one(items: usize) -> (f64, f64) {
-    const ROUNDS: u32 = 400;
-    const FAILED: (f64, f64) = (f64::NAN, f64::NAN);
-    let made: Vec<Item> = (0..items as u32)
-        .map(|n| Item::derive("bench", "document", &n.to_be_bytes()))
-        .collect();
-    let stored = Stored::of(&made);
-    let Ok(one_core) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else {
-        return FAILED;
-    };
-    one_core.install(|| {
-        let mut rng = rand::rng();
-        let evaluator = Evaluator::random(&mut rng);
-        let Ok(check) = Check::blind(&stored, &mut rng) else {
-            return FAILED;
-        };
-        let began = Instant::now();
-        let mut last = None;
-        for _ in 0..ROUNDS {
-            last = black_box(evaluator.evaluate(black_box(check.encoded()), &mut rng)).ok();
-        }
-        let evaluating = began.elapsed().as_secs_f64() / f64::from(ROUNDS) * 1e6;
-        let began = Instant::now();
-        if let Some(last) = &last {
-            for _ in 0..ROUNDS {
-                black_box(check.finish(black_box(last), evaluator.public(), &[0; 32]).is_ok());
-            }
-        }
-        (evaluating, began.elapsed().as_secs_f64() / f64::from(ROUNDS) * 1e6)
-    })
-}
-
 /// What was measured of checks at a fixed rate.
 struct Latencies {
     times: Vec<f64>,
     late: u64,
-}
-
-/// Identifiers that nobody holds.
-fn wish(number: u64, identifiers: u32) -> pb::CheckRequest {
-    let identifiers = (0..identifiers).map(|at| pb::Identifier {
-        kind: "document".to_owned(),
-        // no two stand near each other
-        canonical: format!(
-            "NL:CHECK{:012}",
-            (number * 64 + u64::from(at)).wrapping_mul(7_919_777) % 1_000_000_000_000
-        ),
-    });
-    let wish = pb::CheckWish {
-        number,
-        identifiers: identifiers.collect(),
-        ..pb::CheckWish::default()
-    };
-    pb::CheckRequest {
-        message: Some(check_request::Message::Check(wish)),
-    }
 }
 
 type Stream = (mpsc::Sender<pb::CheckRequest>, Streaming<pb::CheckResponse>);
@@ -311,7 +251,9 @@ async fn paced(fleet: &Fleet, rate: u32, seconds: u32, partners: u16) -> Result<
     tokio::spawn(async move {
         for number in 1..=total {
             tokio::time::sleep_until(due(number).into()).await;
-            let mut request = wish(base + number, 1);
+            let Ok(mut request) = wish(Kind::Document, base + number, 1) else {
+                return;
+            };
             if let Some(check_request::Message::Check(check)) = &mut request.message {
                 check.number = number;
             }
@@ -346,7 +288,7 @@ async fn paced(fleet: &Fleet, rate: u32, seconds: u32, partners: u16) -> Result<
 }
 
 /// Asks the one partner that is left as fast as it answers.
-async fn saturate(fleet: &Fleet, identifiers: u32, bare: f64, pids: &[u32]) -> Result<Saturation, Failure> {
+async fn saturate(fleet: &Fleet, load: Load, pids: &[u32]) -> Result<Saturation, Failure> {
     const TIME: Duration = Duration::from_secs(10);
     let (wishes, mut answers) = open(fleet).await?;
     let base = rand::random_range(1..1_000_000_000_u64);
@@ -355,7 +297,10 @@ async fn saturate(fleet: &Fleet, identifiers: u32, bare: f64, pids: &[u32]) -> R
     tokio::spawn(async move {
         let mut number = base;
         // the stream itself holds it up: the node takes so many at once
-        while began.elapsed() < TIME && wishes.send(wish(number, identifiers)).await.is_ok() {
+        while began.elapsed() < TIME
+            && let Ok(wish) = wish(load.kind, number, load.identifiers)
+            && wishes.send(wish).await.is_ok()
+        {
             number += 1;
         }
     });
@@ -372,12 +317,14 @@ async fn saturate(fleet: &Fleet, identifiers: u32, bare: f64, pids: &[u32]) -> R
     let partner_us_per_check = (cpu()? - before) / done as f64 * 1e6;
     let checks_per_second = done as f64 / seconds;
     Ok(Saturation {
-        identifiers: identifiers.into(),
+        identifiers: load.identifiers.into(),
+        kind: load.kind,
+        items: load.items as u64,
         checks_per_second,
-        items_per_second: checks_per_second * f64::from(identifiers),
+        items_per_second: checks_per_second * load.items as f64,
         partner_us_per_check,
-        bare_us_per_check: bare,
-        share_of_bare_rate: bare / partner_us_per_check,
+        bare_us_per_check: load.bare,
+        share_of_bare_rate: load.bare / partner_us_per_check,
     })
 }
 
@@ -402,7 +349,8 @@ fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
         shape.asker_us_per_check, shape.partner_us_per_check, shape.bare_evaluation_us, shape.bare_verification_us
     )?;
     let mut rows = table([
-        "identifiers per check",
+        "one check",
+        "items",
         "checks/s",
         "items/s",
         "CPU per check",
@@ -411,7 +359,11 @@ fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
     ]);
     for one in &shape.saturation {
         rows.add_row([
-            grouped(one.identifiers),
+            match one.identifiers {
+                1 => format!("1 {}", one.kind),
+                several => format!("{several} {}s", one.kind),
+            },
+            grouped(one.items),
             grouped(one.checks_per_second as u64),
             grouped(one.items_per_second as u64),
             format!("{:.0} µs", one.partner_us_per_check),

@@ -2,6 +2,7 @@
 
 mod action;
 mod import;
+mod load;
 mod log;
 mod network;
 mod picture;
