@@ -207,8 +207,11 @@ fn who_leaves_and_joins_again_hears_of_its_alerts_and_counts_nothing_twice() {
     let counted = |agency: &str, partner: &str| {
         let report = day.action(agency, &["report", "jad"]).json();
         let tally = &report["partners"][partner]["phone"];
-        ["asked", "answered", "hits", "told", "confirmed"].map(|of| tally[of].as_u64().unwrap())
+        ["asked", "refused", "answered", "hits", "told", "confirmed"].map(|of| tally[of].as_u64().unwrap())
     };
+    // what was refused is asked again too
+    let refused = day.check("politie", "jad", "phone 06-10000007\n", &["--for", "FR"]);
+    assert_eq!(refused.code, 3, "{refused:?}");
     let back = |agency: &str| {
         day.step(agency, "leave", "jad");
         wait_for(&format!("{agency} has left"), || {
@@ -221,8 +224,8 @@ fn who_leaves_and_joins_again_hears_of_its_alerts_and_counts_nothing_twice() {
     // the holder: the asker looks its checks up again, and tells what its people did; what kmar's did is gone with its leave
     back("kmar");
     wait_for("kmar hears that it is claimed", || states("kmar") == ["claimed"]);
-    assert_eq!(counted("kmar", "politie"), [0, 2, 0, 1, 1]);
-    assert_eq!(counted("politie", "kmar"), [2, 0, 1, 0, 1]);
+    assert_eq!(counted("kmar", "politie"), [0, 0, 2, 0, 1, 1]);
+    assert_eq!(counted("politie", "kmar"), [3, 1, 0, 1, 0, 1]);
     // the asker: the holder tells of its alert, and the log knows what it was of
     back("politie");
     let recalled = day.wait_for_alerts("politie", "jad", 1);
@@ -230,7 +233,7 @@ fn who_leaves_and_joins_again_hears_of_its_alerts_and_counts_nothing_twice() {
         (&recalled[0]["id"], &recalled[0]["check"]),
         (&hit["id"], &day.alerts("kmar", "jad")[0]["check"])
     );
-    assert_eq!(counted("kmar", "politie"), [0, 2, 0, 1, 1]);
-    assert_eq!(counted("politie", "kmar"), [2, 0, 1, 0, 1]);
+    assert_eq!(counted("kmar", "politie"), [0, 0, 2, 0, 1, 1]);
+    assert_eq!(counted("politie", "kmar"), [3, 1, 0, 1, 0, 1]);
     assert!(day.action("politie", &["report", "jad"]).json()["ended"].is_null());
 }

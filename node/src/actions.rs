@@ -2,6 +2,7 @@
 
 mod alerts;
 mod answered;
+mod asked;
 mod attend;
 mod attended;
 mod check;

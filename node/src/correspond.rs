@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use overlap_audit::{KeptReceipt, Outcome, Side, SignedCheckpoint, check_consistency};
+use overlap_audit::{KeptReceipt, Operation, Outcome, Side, SignedCheckpoint, check_consistency};
 use overlap_proto::{
     WireError,
     fault::Reason,
@@ -326,8 +326,11 @@ async fn exchange(node: &Arc<Node>, peer: &Peer, client: &mut Client) -> Result<
                     .entry_of(Side::Asker, transaction)?
                     .map(|id| log.entry(id))
                     .transpose();
-                match entry.ok().flatten().flatten().map(|logged| logged.outcome()) {
-                    Some(Outcome::Hit | Outcome::NoHit) => missing.push(transaction),
+                let logged = entry.ok().flatten().flatten();
+                match logged.map(|logged| (logged.outcome(), logged.entry.operation)) {
+                    Some(
+                        (Outcome::Hit | Outcome::NoHit | Outcome::Pending, _) | (Outcome::Done, Operation::Disclosure),
+                    ) => missing.push(transaction),
                     _ => waived.push(transaction),
                 }
             }

@@ -109,6 +109,9 @@ fn tenths(milliseconds: f64) -> f64 {
     (milliseconds * 10.0).round() / 10.0
 }
 
+/// Why nobody is asked where nothing was refused.
+const NOBODY: &str = "no partner takes part now, see `overlap action status`";
+
 /// Checks that wait for the network.
 const QUEUE: usize = 64;
 
@@ -301,7 +304,7 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     partners: done.partners,
                     hits: done.hits,
                     milliseconds: tenths(done.milliseconds),
-                    refused,
+                    refused: refused.clone().or((done.partners == 0).then(|| NOBODY.to_owned())),
                 };
                 if output.json() {
                     line(output, &shape)?;
@@ -309,11 +312,9 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                 }
                 let none = silent.remove(&check).unwrap_or_default();
                 let (answered, partners, milliseconds) = (shape.answered, shape.partners, shape.milliseconds);
-                output.say(match (&shape.refused, partners, answered) {
+                output.say(match (&refused, partners, answered) {
                     (Some(why), _, _) => format!("{check}  refused: {why}"),
-                    (None, 0, _) => {
-                        format!("{check}  NOBODY WAS ASKED: no partner takes part now, see `overlap action status`")
-                    }
+                    (None, 0, _) => format!("{check}  NOBODY WAS ASKED: {NOBODY}"),
                     (None, partners, 0) => format!("{check}  NOBODY ANSWERED of {partners}, in {milliseconds:.0} ms"),
                     (None, partners, answered) => {
                         let none = match none.is_empty() {

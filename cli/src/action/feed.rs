@@ -195,9 +195,10 @@ impl AlertShape {
 }
 
 pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) -> Result<(), Failure> {
+    let once = args.once;
     let request = pb::FeedRequest {
         action: args.action,
-        once: args.once,
+        once,
     };
     let mut alerts = client::actions(settings).await?.feed(request).await?.into_inner();
     let mut any = false;
@@ -209,9 +210,10 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
             false => output.say(shape.line())?,
         }
     }
-    match any {
-        true => Ok(()),
-        false => output.say("there are no alerts"),
+    match (once, any) {
+        (true, true) => Ok(()),
+        (true, false) => output.say("there are no alerts"),
+        (false, _) => output.say("the feed is over: the action has ended, or your agency has left it"),
     }
 }
 

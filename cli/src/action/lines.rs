@@ -45,9 +45,9 @@ impl Reading {
         }
         match wish.identifiers.is_empty() {
             true => Err("there is no identifier".to_owned()),
-            false if wish.identifiers.len() > MOST_WISHED => {
-                Err(format!("a check has {MOST_WISHED} identifiers at most"))
-            }
+            false if wish.identifiers.len() > MOST_WISHED => Err(format!(
+                "a check has {MOST_WISHED} identifiers at most: make several lines of it"
+            )),
             false => Ok(Some(wish)),
         }
     }
@@ -70,7 +70,10 @@ impl Reading {
                 match key.as_str() {
                     "case" => wish.case_reference = text,
                     "reason" => wish.reason = text,
-                    kind => wish.identifiers.push(self.identifier(kind_of(kind)?, &text)?),
+                    kind => {
+                        let kind = kind_of(kind).map_err(|all| all.replace("the first word", "each key"))?;
+                        wish.identifiers.push(self.identifier(kind, &text)?);
+                    }
                 }
             }
         }

@@ -28,8 +28,8 @@ pub(crate) enum Command {
     /// Write a draft: who the parties are is asked of their nodes, the rest is for you to fill in
     #[command(after_help = "Example:\n  overlap agreement draft --with kmar --id thb-2027 --out thb-2027.toml")]
     Draft {
-        /// Name of a peer that is to be a party; may be repeated
-        #[arg(long = "with", value_name = "PEER", required = true)]
+        /// Names of peers that are to be parties: separated by commas, or repeated
+        #[arg(long = "with", value_name = "PEER", value_delimiter = ',', required = true)]
         with: Vec<String>,
         /// Id of the agreement
         #[arg(long)]

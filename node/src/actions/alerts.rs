@@ -107,13 +107,20 @@ impl Alerts {
     /// Gives whether it is new.
     pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert, row: Option<FollowUp>) -> Result<bool, NodeError> {
         let _turn = self.turn().await?;
+        self.check_own_id(&alert)?;
         if let Some(row) = row {
             let store = Arc::clone(&node.store);
             let deciding = node.deciding.lock().await;
             // claimed again after a link broke: what was decided, or heard, meanwhile stays
             blocking(move || match store.follow_ups().get(row.as_holder, row.id)? {
-                None => store.follow_ups().put(&[row]),
-                Some(_) => Ok(()),
+                None => Ok::<_, NodeError>(store.follow_ups().put(&[row])?),
+                Some(kept) if (&kept.peer, kept.kind, &kept.canonical) == (&row.peer, row.kind, &row.canonical) => {
+                    Ok(())
+                }
+                Some(_) => Err(NodeError::refused(
+                    Reason::InvalidRequest,
+                    "the id of the alert is of another",
+                )),
             })
             .await??;
             drop(deciding);
@@ -133,6 +140,36 @@ impl Alerts {
         }
         self.put(node, alert).await?;
         Ok(true)
+    }
+
+    /// Refuses what a partner claims under an id of another identifier, which would be told without an alert, and what it claims of one check
+    /// twice, which would bury the others.
+    fn check_own_id(&self, alert: &Alert) -> Result<(), NodeError> {
+        if !alert.as_holder || alert.is_hidden {
+            return Ok(());
+        }
+        let rows = self.rows();
+        let is_same = |known: &Alert| {
+            known.peer == alert.peer
+                && known.kind == alert.kind
+                && !known.is_hidden
+                && (known.canonical.is_none() || known.canonical == alert.canonical)
+        };
+        let refused = |message: &str| Err(NodeError::refused(Reason::InvalidRequest, message));
+        if rows.get(&(true, alert.id)).is_some_and(|known| !is_same(known)) {
+            return refused("the id of the alert is of another");
+        }
+        let is_twice = |known: &Alert| {
+            known.as_holder
+                && known.check == alert.check
+                && known.id != alert.id
+                && is_same(known)
+                && known.canonical.is_some()
+        };
+        match rows.values().any(is_twice) {
+            true => refused("of this check the same was claimed under another id"),
+            false => Ok(()),
+        }
     }
 
     pub(super) async fn put(&self, node: &Arc<Node>, alert: Alert) -> Result<(), NodeError> {
@@ -249,9 +286,15 @@ impl Alerts {
             let latest = now() + AHEAD;
             let strange =
                 |step: &AlertStep| step.to.as_ref().is_some_and(|to| *to != node.config.id) || step.at > latest;
-            if steps.iter().any(strange) || alert.steps.len() + steps.len() > 2 * MOST_STEPS {
-                let message = "an alert is handed over between its two sides alone, and has 128 steps of each, none in the future";
-                return Err(NodeError::refused(Reason::InvalidRequest, message));
+            let is_gone = |known: &&AlertStep| known.agency == peer.id && steps.iter().all(|step| step.id != known.id);
+            let theirs = alert.steps.iter().filter(is_gone).count() + steps.len();
+            if steps.iter().any(strange) || theirs > MOST_STEPS {
+                // the words behind it are heard all the same
+                tracing::warn!(
+                    partner = peer.name,
+                    "a word about an alert is not heard: it is handed over between its two sides alone, and has 128 steps of each, none in the future"
+                );
+                continue;
             }
             if !alert.merge(&steps) && is_known {
                 // that it speaks of it says that it has it
@@ -328,11 +371,12 @@ fn step(done: &Done, agency: &str) -> AlertStep {
 
 /// An alert that this side lost in a crash, or never came to hear of, from its own log: only what it has an entry of.
 async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) -> Result<Option<Alert>, NodeError> {
-    // a holder has its alerts before it answers; and one is all that a check can have lost of a kind
-    let is_known = |alert: &Alert| !alert.as_holder && alert.check == word.check && alert.kind == word.kind;
-    if !word.as_holder || live.alerts.rows().values().any(is_known) {
+    // a holder has its alerts before it answers
+    if !word.as_holder {
         return Ok(None);
     }
+    let is_of_check = |alert: &&Alert| !alert.as_holder && alert.check == word.check && alert.kind == word.kind;
+    let there = live.alerts.rows().values().filter(is_of_check).count() as u64;
     let side = Side::Asker;
     let (store, check) = (Arc::clone(&node.store), word.check);
     let found = blocking(move || {
@@ -347,7 +391,10 @@ async fn recalled(node: &Arc<Node>, live: &Live, peer: &Peer, word: &AlertWord) 
     let is_meant = found.holder.as_ref() == Some(&peer.id)
         && found.operation == Operation::Combination
         && found.mode.as_deref() == Some("action")
-        && found.kinds.contains(&word.kind.to_string());
+        && found.agreement_hash == Some(live.known(node)?.plan().agreement)
+        && found.kinds.contains(&word.kind.to_string())
+        // no more can have been lost than was asked about
+        && there < found.input_count.unwrap_or_default();
     if !is_meant {
         return Ok(None);
     }

@@ -9,52 +9,55 @@ use overlap_proto::fault::Reason;
 use overlap_records::Kind;
 use uuid::Uuid;
 
+use super::recent::MOST_OUTPUTS;
 use crate::error::NodeError;
 
-/// The newest checks of all partners.
+/// The newest checks of each partner, by name: none pushes out another's.
 #[derive(Default)]
-pub(super) struct Answered(Mutex<Inner>);
+pub(super) struct Answered(Mutex<HashMap<String, Checks>>);
 
 #[derive(Default)]
-struct Inner {
-    checks: HashMap<(String, Uuid), Check>,
-    order: VecDeque<(String, Uuid)>,
+struct Checks {
+    checks: HashMap<Uuid, Check>,
+    order: VecDeque<Uuid>,
+    items: usize,
 }
 
 struct Check {
     kinds: Vec<Kind>,
+    items: usize,
     /// Claims that it may still have.
     left: usize,
 }
 
-/// Checks that may still be claimed of: with records that come later too.
-const MOST: usize = 1 << 16;
 /// How often each item may be claimed: a link may break before the answer.
 const TIMES: usize = 4;
 
 impl Answered {
-    /// Notes a check of so many items.
+    /// Notes a check of so many items. As many are remembered as the asker remembers: it claims of records that come later too.
     pub(super) fn note(&self, partner: &str, check: Uuid, kinds: &[Kind], items: usize) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.order.len() >= MOST
-            && let Some(oldest) = inner.order.pop_front()
-        {
-            inner.checks.remove(&oldest);
-        }
-        let key = (partner.to_owned(), check);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(partner.to_owned()).or_default();
         let one = Check {
             kinds: kinds.to_vec(),
+            items,
             left: items * TIMES,
         };
-        if inner.checks.insert(key.clone(), one).is_none() {
-            inner.order.push_back(key);
+        known.items += items;
+        match known.checks.insert(check, one) {
+            None => known.order.push_back(check),
+            Some(before) => known.items -= before.items,
+        }
+        while known.items > MOST_OUTPUTS {
+            let Some(oldest) = known.order.pop_front() else { break };
+            known.items -= known.checks.remove(&oldest).map_or(0, |gone| gone.items);
         }
     }
 
     /// Takes one claim of a check, about a kind that it was of.
     pub(super) fn take(&self, partner: &str, check: Uuid, kind: Kind) -> Result<(), NodeError> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = inner.checks.get_mut(&(partner.to_owned(), check));
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get_mut(partner).and_then(|known| known.checks.get_mut(&check));
         let known = known.filter(|known| known.kinds.contains(&kind));
         let known = known.ok_or_else(|| {
             let message = "no check of this asker that was answered here is claimed, or none of this kind";
@@ -69,7 +72,7 @@ impl Answered {
 
     /// Forgets all.
     pub(super) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Inner::default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
     }
 }
 

@@ -40,6 +40,8 @@ const AT_ONCE: usize = 64;
 
 /// How long a certificate that was checked counts as checked.
 const JUDGED_FOR: Duration = Duration::from_secs(1);
+/// How often one is looked at over which nothing comes.
+const JUDGED_AGAIN: Duration = Duration::from_secs(5);
 
 /// One standing stream, from its opening to its end.
 pub(super) struct Stand {
@@ -128,6 +130,11 @@ impl Stand {
                 };
                 self.reply(Attended::Delta(delta)).await.map_err(|()| hung_up())?;
             }
+            // connections outlive revocations and expiry, also of who says nothing
+            if judged.elapsed() >= JUDGED_FOR {
+                self.caller.check_now()?;
+                judged = Instant::now();
+            }
             let place = tokio::select! {
                 changed = deltas.changed() => {
                     changed.map_err(|_| NodeError::Broken("a table is gone"))?;
@@ -141,17 +148,13 @@ impl Stand {
                     continue;
                 }
                 message = self.requests.message() => message,
+                () = tokio::time::sleep(JUDGED_AGAIN) => continue,
             };
             let message = match message {
                 Ok(Some(message)) => message,
                 Ok(None) => return Ok(()),
                 Err(status) => return Err(NodeError::of_stream(&peer, &status)),
             };
-            // connections outlive revocations and expiry
-            if judged.elapsed() >= JUDGED_FOR {
-                self.caller.check_now()?;
-                judged = Instant::now();
-            }
             match Attend::try_from(message)? {
                 Attend::Check(check) => self.check(node, &parent, check, &table, hidden.clone(), place),
                 Attend::Claim(claim) => self.claim(node, &parent, claim, &table, place),

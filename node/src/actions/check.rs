@@ -1,25 +1,21 @@
 //! Checks: one person or thing, looked up at all partners at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use overlap_audit::Outcome;
 use overlap_proto::{
     action::{self, Asking, CheckOpen, CheckWish},
     fault::Reason,
     pb::operator as pb,
 };
-use overlap_psi::{Item, Stored, voprf};
+use overlap_psi::{Stored, voprf};
 use overlap_records::{Identifier, Kind};
 use overlap_store::Alert;
 use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use super::{
+    asked::Asked,
     claim,
     connection::{Connection, Reply},
     handle,
@@ -33,29 +29,6 @@ use crate::{
     spine::{self, Finding, Opened, Session},
 };
 
-/// One check, as it was asked: the same for all partners.
-pub(super) struct Asked {
-    pub(super) person: String,
-    pub(super) role: String,
-    pub(super) case_reference: String,
-    pub(super) reason: String,
-    pub(super) on_behalf_of: Option<String>,
-    pub(super) wanted: Vec<Wanted>,
-    /// Kinds of what is wanted: ascending, each once.
-    pub(super) kinds: Vec<Kind>,
-    /// Items of all that is wanted, in order.
-    items: Vec<Stored>,
-    /// Partners that have answered it, by id: the key that they answered under, and the transaction.
-    answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
-    pub(super) at: Timestamp,
-}
-
-/// An identifier, with the match keys that it is looked up by.
-pub(super) struct Wanted {
-    pub(super) identifier: Identifier,
-    pub(super) keys: Vec<u16>,
-}
-
 /// What one partner answers.
 pub(super) struct Answer {
     pub(super) outcome: &'static str,
@@ -68,82 +41,6 @@ const MOST_TRIES: usize = 60;
 
 /// Answers to a user that wait for the network.
 pub(super) type Out = mpsc::Sender<Result<pb::CheckResponse, tonic::Status>>;
-
-impl Asked {
-    /// Prepares a check. Hashes to the group: on the CPU pool.
-    fn new(
-        node: &Node,
-        live: &Live,
-        (open, wish): (&CheckOpen, CheckWish),
-        user: &User,
-        role: &str,
-    ) -> Result<Self, NodeError> {
-        let profile = &node.config.profile;
-        let (mut wanted, mut items) = (Vec::new(), Vec::new());
-        for identifier in wish.identifiers {
-            let mut keys = Vec::new();
-            for key in identifier.match_keys(profile) {
-                let Some(rule) = profile.keys().get(usize::from(key.key())) else {
-                    continue;
-                };
-                keys.push(key.key());
-                items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
-            }
-            if keys.is_empty() {
-                let message = format!(
-                    "an identifier of kind {} has too little in it to be looked up: see `overlap profile explain`",
-                    identifier.kind()
-                );
-                return Err(NodeError::refused(Reason::InvalidRequest, message));
-            }
-            wanted.push(Wanted { identifier, keys });
-        }
-        if items.len() > voprf::MAX_CHECK {
-            let message = format!("a check has {} items at most", voprf::MAX_CHECK);
-            return Err(NodeError::refused(Reason::InvalidRequest, message));
-        }
-        let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
-        if let Some(kind) = kinds.iter().find(|kind| !live.kinds.contains(kind)) {
-            let message = format!("the action is not about kind {kind}");
-            return Err(NodeError::refused(Reason::AgreementDenied, message));
-        }
-        Ok(Self {
-            person: user.id.clone(),
-            role: role.to_owned(),
-            case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
-            reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
-            on_behalf_of: open.on_behalf_of.clone(),
-            wanted,
-            kinds: kinds.into_iter().collect(),
-            items: Stored::of(&items),
-            answered: Mutex::default(),
-            at: now(),
-        })
-    }
-
-    pub(super) fn asking(&self, transaction: Uuid) -> Asking {
-        Asking {
-            transaction,
-            person: self.person.clone(),
-            role: self.role.clone(),
-            case_reference: self.case_reference.clone(),
-            reason: self.reason.clone(),
-            on_behalf_of: self.on_behalf_of.clone(),
-        }
-    }
-
-    /// Notes that a partner has answered it.
-    fn note(&self, partner: &str, epoch: [u8; 16], transaction: Uuid) {
-        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.insert(partner.to_owned(), (epoch, transaction));
-    }
-
-    /// Under which key a partner has answered it last, and in which transaction.
-    fn answer_of(&self, partner: &str) -> Option<([u8; 16], Uuid)> {
-        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.get(partner).copied()
-    }
-}
 
 impl Answer {
     fn failed(error: &NodeError) -> Self {
@@ -290,13 +187,19 @@ async fn prepare(
             return Err(spine::deny(node, Denial { entry, error }).await);
         }
     };
-    let (running, standing, user, open) = (Arc::clone(node), Arc::clone(live), user.clone(), open.clone());
+    let (running, standing, asker, opened) = (Arc::clone(node), Arc::clone(live), user.clone(), open.clone());
     let prepared = node.pool.run_short(move || {
-        let asked = Asked::new(&running, &standing, (&open, wish), &user, role.name())?;
+        let asked = Asked::new(&running, &standing, (&opened, wish), &asker, role.name())?;
         let blinded = blind(&asked)?;
         Ok::<_, NodeError>((Arc::new(asked), Arc::new(blinded)))
     });
-    prepared.await?
+    match prepared.await? {
+        Ok(prepared) => Ok(prepared),
+        Err(error) => {
+            let entry = policy::action::unasked_check(node, user, &known, (&case_reference, &reason), &kinds, at);
+            Err(spine::deny(node, Denial { entry, error }).await)
+        }
+    }
 }
 
 fn blind(asked: &Asked) -> Result<voprf::Check, NodeError> {
@@ -321,7 +224,8 @@ async fn ask_one(
     let asking = asked.asking(Uuid::now_v7());
     let items = (asked.kinds.as_slice(), asked.items.len());
     let decision = policy::action::authorise_check(node, &connection.parent, &asking, items, now());
-    if asked.answer_of(&partner.peer.id).is_none() {
+    let counts = asked.counts_at(&partner.peer.id);
+    if counts {
         live.figures.asked(&partner.peer.name, &asked.kinds);
     }
     let session = Look {
@@ -330,6 +234,7 @@ async fn ask_one(
         asked: Arc::clone(asked),
         blinded: Arc::clone(blinded),
         asking: asking.clone(),
+        is_first: counts,
     };
     let found = match spine::run(node, decision, session).await {
         Ok(found) => found,
@@ -338,14 +243,13 @@ async fn ask_one(
                 tracing::warn!(partner = partner.peer.name, %error, "a partner's answer is refused");
                 connection.break_off();
             }
-            live.figures.failed(
-                &partner.peer.name,
-                &asked.kinds,
-                matches!(
-                    error.reason(),
-                    Reason::PeerRefused | Reason::AgreementDenied | Reason::LimitReached
-                ),
+            let is_refusal = matches!(
+                error.reason(),
+                Reason::PeerRefused | Reason::AgreementDenied | Reason::LimitReached
             );
+            if counts {
+                live.figures.failed(&partner.peer.name, &asked.kinds, is_refusal);
+            }
             return Answer::failed(&error);
         }
     };
@@ -440,6 +344,8 @@ struct Look {
     asked: Arc<Asked>,
     blinded: Arc<voprf::Check>,
     asking: Asking,
+    /// Whether the partner was never asked before, answered or not.
+    is_first: bool,
 }
 
 impl Session for Look {
@@ -458,15 +364,21 @@ impl Session for Look {
             asked,
             blinded,
             asking,
+            is_first,
         } = self;
         finding.callee_certificate = Some(connection.certificate);
-        // a partner that makes a new stream again and again would notice more each time than is agreed
-        let is_first = asked.answer_of(&partner.peer.id).is_none();
+        // a partner that makes a new stream again and again, or never answers, would notice more each time than is agreed
         let items: &[Stored] = if is_first { &asked.items } else { &[] };
         let mirrored = connection
             .mirrored(items)
             .map_err(|_| NodeError::Broken("an item is no group element"))?;
-        let message = action::check(&asking, &asked.kinds, blinded.encoded(), &mirrored, !is_first);
+        let message = action::check(
+            &asking,
+            &asked.kinds,
+            blinded.encoded(),
+            &mirrored,
+            asked.answer_of(&partner.peer.id).is_some(),
+        );
         let patience = node.config.limits.idle_stream;
         let reply = connection
             .call(asking.transaction, message, patience, &mut finding.sent)

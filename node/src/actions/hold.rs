@@ -147,7 +147,6 @@ impl Session for Tell {
         .await??;
         let Told { answer, kept } = made;
         if let Some(Kept { alert, row }) = kept {
-            check_same(&live, &alert)?;
             let (peer, kind, id) = (alert.peer.clone(), alert.kind, alert.id);
             // before the entry ends, and the partner is told: a hit that its holder's people do not hear of is told to nobody
             if live.alerts.raise(node, alert, row).await? {
@@ -162,23 +161,6 @@ impl Session for Tell {
             Standing::Declined(why) => format!("declined: {why}"),
         });
         Ok((outcome(standing), answer))
-    }
-}
-
-/// An id of an alert is of one identifier: another under it would be told without an alert.
-fn check_same(live: &Live, alert: &Alert) -> Result<(), NodeError> {
-    let is_same = |known: &Alert| {
-        known.peer == alert.peer
-            && known.kind == alert.kind
-            && !known.is_hidden
-            && (known.canonical.is_none() || known.canonical == alert.canonical)
-    };
-    match live.alerts.get((true, alert.id)) {
-        Some(known) if !is_same(&known) => {
-            let message = "the id of the alert is of another";
-            Err(NodeError::refused(Reason::InvalidRequest, message))
-        }
-        _ => Ok(()),
     }
 }
 

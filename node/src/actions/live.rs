@@ -19,8 +19,8 @@ use super::{
     Known,
     alerts::Alerts,
     answered::Answered,
+    asked::Asked,
     attend,
-    check::Asked,
     connection::{Connection, Held},
     figures::Counters,
     guard::Guard,
@@ -181,7 +181,7 @@ impl Live {
             state => Err(NodeError::refused(
                 Reason::AgreementDenied,
                 format!(
-                    "action {} is {}: it runs from {} until {}",
+                    "action {} is {}: it runs from {} until {}, once its coordinator starts it (`overlap action start`)",
                     plan.id,
                     state.name(),
                     plan.from,
@@ -443,10 +443,12 @@ async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> R
             for alert in store.alerts().iter()? {
                 let alert = alert?;
                 if actions.contains(&alert.action) {
-                    ids.insert(alert.id);
+                    ids.insert((alert.as_holder, alert.id, alert.check));
                 }
             }
-            let erased = store.follow_ups().erase(|row| ids.contains(&row.id))?;
+            let erased = store
+                .follow_ups()
+                .erase(|row| ids.contains(&(row.as_holder, row.id, row.about)))?;
             Ok::<_, NodeError>(erased + store.alerts().erase(|alert| actions.contains(&alert.action))?)
         })
         .await??;

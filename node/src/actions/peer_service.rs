@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use overlap_proto::{
     action::Attend,
+    fault::Reason,
     pb::peer::{self as pb, action_service_server::ActionService},
 };
 use overlap_psi::PeerMisbehaved;
@@ -122,7 +123,10 @@ async fn stand(
     let (decision, live) = match (decision, live) {
         (Ok(permit), Some(live)) => (Ok(permit), Some(live)),
         // it begins here within a moment: the partner comes back
-        (Ok(permit), None) => (Err(permit.deny(NodeError::Draining)), None),
+        (Ok(permit), None) => {
+            let message = "the action begins here within a moment, or has just ended";
+            (Err(permit.deny(NodeError::refused(Reason::Draining, message))), None)
+        }
         (Err(denial), live) => (Err(denial), live),
     };
     let Some(live) = live else {

@@ -6,7 +6,7 @@ use overlap_psi::voprf::{Image, Output, image};
 use overlap_records::{Agreed, Kind, Profile, Sizes};
 use std::sync::Arc;
 
-use super::{check::Asked, connection::Held};
+use super::{asked::Asked, connection::Held};
 
 /// What was looked up at one partner, under the key that it has now.
 #[derive(Default)]
@@ -39,7 +39,7 @@ pub(super) struct Found {
 }
 
 /// Most outputs that are remembered of one partner: 2^17, which take some 16 MiB. The oldest give way.
-const MOST_OUTPUTS: usize = 1 << 17;
+pub(super) const MOST_OUTPUTS: usize = 1 << 17;
 
 impl Recent {
     /// Notes what a check was answered with, and tells what of it the partner has. Noted first: what comes after is held against it.

@@ -203,7 +203,11 @@ async fn feed<T>(
                 key = changes.recv() => key,
                 () = tokio::time::sleep(JUDGED_AGAIN) => continue,
                 () = live.ended.cancelled() => return,
-                () = node.draining.cancelled() => return,
+                () = node.draining.cancelled() => {
+                    // who watches must not take the silence for a quiet day
+                    let _ = out.try_send(Err(NodeError::Draining.to_status()));
+                    return;
+                }
                 () = out.closed() => return,
             };
             match key {

@@ -1,0 +1,130 @@
+//! A check as a user asked it: the same for all partners.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use overlap_proto::{
+    action::{Asking, CheckOpen, CheckWish},
+    fault::Reason,
+};
+use overlap_psi::{Item, Stored, voprf};
+use overlap_records::{Identifier, Kind};
+use uuid::Uuid;
+
+use super::live::Live;
+use crate::{
+    error::NodeError,
+    node::{Node, now},
+    policy::User,
+};
+
+/// One check, as it was asked: the same for all partners.
+pub(super) struct Asked {
+    pub(super) person: String,
+    pub(super) role: String,
+    pub(super) case_reference: String,
+    pub(super) reason: String,
+    pub(super) on_behalf_of: Option<String>,
+    pub(super) wanted: Vec<Wanted>,
+    /// Kinds of what is wanted: ascending, each once.
+    pub(super) kinds: Vec<Kind>,
+    /// Items of all that is wanted, in order.
+    pub(super) items: Vec<Stored>,
+    /// Partners that have answered it, by id: the key that they answered under, and the transaction.
+    answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
+    /// Partners at which it counts, by id: one that it is asked at again does not count twice.
+    counted: Mutex<BTreeSet<String>>,
+    pub(super) at: Timestamp,
+}
+
+/// An identifier, with the match keys that it is looked up by.
+pub(super) struct Wanted {
+    pub(super) identifier: Identifier,
+    pub(super) keys: Vec<u16>,
+}
+
+impl Asked {
+    /// Prepares a check. Hashes to the group: on the CPU pool.
+    pub(super) fn new(
+        node: &Node,
+        live: &Live,
+        (open, wish): (&CheckOpen, CheckWish),
+        user: &User,
+        role: &str,
+    ) -> Result<Self, NodeError> {
+        let profile = &node.config.profile;
+        let (mut wanted, mut items) = (Vec::new(), Vec::new());
+        for identifier in wish.identifiers {
+            let mut keys = Vec::new();
+            for key in identifier.match_keys(profile) {
+                let Some(rule) = profile.keys().get(usize::from(key.key())) else {
+                    continue;
+                };
+                keys.push(key.key());
+                items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
+            }
+            if keys.is_empty() {
+                let message = format!(
+                    "an identifier of kind {} has too little in it to be looked up: see `overlap profile explain`",
+                    identifier.kind()
+                );
+                return Err(NodeError::refused(Reason::InvalidRequest, message));
+            }
+            wanted.push(Wanted { identifier, keys });
+        }
+        if items.len() > voprf::MAX_CHECK {
+            let message = format!("a check has {} items at most", voprf::MAX_CHECK);
+            return Err(NodeError::refused(Reason::InvalidRequest, message));
+        }
+        let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
+        if let Some(kind) = kinds.iter().find(|kind| !live.kinds.contains(kind)) {
+            let message = format!("the action is not about kind {kind}");
+            return Err(NodeError::refused(Reason::AgreementDenied, message));
+        }
+        Ok(Self {
+            person: user.id.clone(),
+            role: role.to_owned(),
+            case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
+            reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
+            on_behalf_of: open.on_behalf_of.clone(),
+            wanted,
+            kinds: kinds.into_iter().collect(),
+            items: Stored::of(&items),
+            answered: Mutex::default(),
+            counted: Mutex::default(),
+            at: now(),
+        })
+    }
+
+    pub(super) fn asking(&self, transaction: Uuid) -> Asking {
+        Asking {
+            transaction,
+            person: self.person.clone(),
+            role: self.role.clone(),
+            case_reference: self.case_reference.clone(),
+            reason: self.reason.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+        }
+    }
+
+    /// Notes that a partner has answered it.
+    pub(super) fn note(&self, partner: &str, epoch: [u8; 16], transaction: Uuid) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.insert(partner.to_owned(), (epoch, transaction));
+    }
+
+    /// Whether it counts that a partner is asked: the first time.
+    pub(super) fn counts_at(&self, partner: &str) -> bool {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.insert(partner.to_owned())
+    }
+
+    /// Under which key a partner has answered it last, and in which transaction.
+    pub(super) fn answer_of(&self, partner: &str) -> Option<([u8; 16], Uuid)> {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.get(partner).copied()
+    }
+}
