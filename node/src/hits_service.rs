@@ -417,6 +417,16 @@ fn would_tell(node: &Node, row: &FollowUp) -> Result<Vec<Disclosed>, NodeError> 
     told(row, &grant, &dataset, &selection, Standing::Disclosed)
 }
 
+/// An own record behind a hit, as a user sees it.
+pub(crate) fn followed(record: &OwnRecord) -> pb::FollowedRecord {
+    pb::FollowedRecord {
+        reference: record.reference.clone(),
+        role: record.role.to_string(),
+        visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
+        origin: record.origin.clone().unwrap_or_default(),
+    }
+}
+
 pub(crate) fn shown(row: &FollowUp, disclosed: Option<&[Disclosed]>) -> pb::FollowUp {
     let standing = row.standing(now());
     let disclosed = disclosed.unwrap_or(&row.disclosed).iter();
@@ -436,16 +446,7 @@ pub(crate) fn shown(row: &FollowUp, disclosed: Option<&[Disclosed]>) -> pb::Foll
         decide_by: row.decide_by.to_string(),
         kind: row.kind.to_string(),
         canonical: row.canonical.clone().unwrap_or_default(),
-        records: row
-            .records
-            .iter()
-            .map(|record| pb::FollowedRecord {
-                reference: record.reference.clone(),
-                role: record.role.to_string(),
-                visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
-                origin: record.origin.clone().unwrap_or_default(),
-            })
-            .collect(),
+        records: row.records.iter().map(followed).collect(),
         state: standing.name().to_owned(),
         declined: list::declined(Some(standing)),
         decided: decision.map(|decision| decision.at.to_string()).unwrap_or_default(),

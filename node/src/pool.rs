@@ -67,10 +67,7 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NodeError> {
-        let (job, result) = job(work);
-        // threads that are gone drop it, and its result is missed
-        let _ = self.short.send(Box::new(job));
-        ended(result).await
+        hand_in(&self.short, work).await
     }
 
     /// The same for work that nobody waits for, such as receipts: a query goes before it. May block.
@@ -78,9 +75,7 @@ impl Pool {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NodeError> {
-        let (job, result) = job(work);
-        let _ = self.later.send(Box::new(job));
-        ended(result).await
+        hand_in(&self.later, work).await
     }
 
     /// Runs work on the pool from a blocking thread.
@@ -101,6 +96,16 @@ fn job<T: Send + 'static>(
         }
     };
     (job, result)
+}
+
+async fn hand_in<T: Send + 'static>(
+    queue: &Sender<Job>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NodeError> {
+    let (job, result) = job(work);
+    // threads that are gone drop it, and its result is missed
+    let _ = queue.send(Box::new(job));
+    ended(result).await
 }
 
 async fn ended<T>(result: oneshot::Receiver<T>) -> Result<T, NodeError> {

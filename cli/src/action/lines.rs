@@ -39,7 +39,8 @@ impl Reading {
                     let (kind, value) = part
                         .split_once(char::is_whitespace)
                         .ok_or("each part has to be a kind and a value, as in: phone 06-12345678")?;
-                    wish.identifiers.push(self.identifier(kind_of(kind)?, value)?);
+                    wish.identifiers
+                        .push(self.identifier(kind_of(kind, "the first word")?, value)?);
                 }
             }
         }
@@ -71,7 +72,7 @@ impl Reading {
                     "case" => wish.case_reference = text,
                     "reason" => wish.reason = text,
                     kind => {
-                        let kind = kind_of(kind).map_err(|all| all.replace("the first word", "each key"))?;
+                        let kind = kind_of(kind, "each key")?;
                         wish.identifiers.push(self.identifier(kind, &text)?);
                     }
                 }
@@ -114,11 +115,11 @@ fn told(rejection: Rejection) -> String {
     }
 }
 
-fn kind_of(word: &str) -> Result<Kind, String> {
+fn kind_of(word: &str, which: &str) -> Result<Kind, String> {
     // what is no kind may be somebody's name
     Kind::from_str(word).map_err(|_| {
         let all: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
-        format!("the first word has to be a kind: {}", all.join(", "))
+        format!("{which} has to be a kind: {}", all.join(", "))
     })
 }
 

@@ -117,6 +117,11 @@ impl Stand {
         let mut sent = has.map_or(0, |(_, seen)| seen);
         let mut judged = Instant::now();
         loop {
+            // connections outlive revocations and expiry, also of who says nothing
+            if judged.elapsed() >= JUDGED_FOR {
+                self.caller.check_now()?;
+                judged = Instant::now();
+            }
             let there = *deltas.borrow_and_update();
             if there == OVERGROWN {
                 return Ok(());
@@ -129,11 +134,6 @@ impl Stand {
                     images: images.to_vec(),
                 };
                 self.reply(Attended::Delta(delta)).await.map_err(|()| hung_up())?;
-            }
-            // connections outlive revocations and expiry, also of who says nothing
-            if judged.elapsed() >= JUDGED_FOR {
-                self.caller.check_now()?;
-                judged = Instant::now();
             }
             let place = tokio::select! {
                 changed = deltas.changed() => {

@@ -175,7 +175,7 @@ async fn prepare(
             at,
         )
         .and_then(|role| {
-            live.check_running(&known, at)?;
+            known.check_running(at)?;
             live.guard.look(&node.config, &wish.identifiers)?;
             live.guard.count(&node.config.id, known.plan().checks_per_minute)?;
             Ok(role)

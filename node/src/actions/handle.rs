@@ -17,9 +17,11 @@ use super::{
     Known,
     alerts::{MOST_STEPS, entry, is_escalated, verb},
     live::{self, Live},
+    manage::name_of,
 };
 use crate::{
     error::{NodeError, one_of},
+    hits_service::followed,
     node::{Node, now},
     policy::{self, Denial, User},
     rules::Action,
@@ -108,11 +110,6 @@ pub(super) async fn handle(
 pub(super) fn shown(node: &Node, live: &Live, alert: &Alert, now: Timestamp) -> pb::Alert {
     let state = alert.state();
     let (agency, owner) = state.owner.unwrap_or_default();
-    let name = |id: &str| match node.config.peers.iter().find(|peer| peer.id == id) {
-        Some(peer) => peer.name.clone(),
-        None if id == node.config.id => node.config.name.clone(),
-        None => id.to_owned(),
-    };
     pb::Alert {
         id: operator::id(alert.id),
         check: operator::id(alert.check),
@@ -121,7 +118,11 @@ pub(super) fn shown(node: &Node, live: &Live, alert: &Alert, now: Timestamp) -> 
         kind: alert.kind.to_string(),
         canonical: alert.canonical.clone().unwrap_or_default(),
         state: state.name.to_owned(),
-        owner_agency: if agency.is_empty() { agency } else { name(&agency) },
+        owner_agency: if agency.is_empty() {
+            agency
+        } else {
+            name_of(node, &agency)
+        },
         owner,
         made: alert.made.to_string(),
         age: Duration::try_from(now.duration_since(alert.made))
@@ -133,16 +134,7 @@ pub(super) fn shown(node: &Node, live: &Live, alert: &Alert, now: Timestamp) -> 
         case_reference: alert.case_reference.clone(),
         reason: alert.reason.clone(),
         on_behalf_of: alert.on_behalf_of.clone().unwrap_or_default(),
-        records: alert
-            .records
-            .iter()
-            .map(|record| pb::FollowedRecord {
-                reference: record.reference.clone(),
-                role: record.role.to_string(),
-                visibility: record.visibility.map(|class| class.to_string()).unwrap_or_default(),
-                origin: record.origin.clone().unwrap_or_default(),
-            })
-            .collect(),
+        records: alert.records.iter().map(followed).collect(),
         told: alert.told.iter().map(pb::DisclosedRecord::from).collect(),
     }
 }

@@ -116,9 +116,27 @@ impl Known {
 
     /// What two nodes compare to see whether they have heard the same.
     pub(super) fn digest(&self) -> Digest {
-        let mut heard: Vec<String> = self.steps.iter().map(|step| step.hash().to_string()).collect();
-        heard.sort();
-        sha256(heard.join(" ").as_bytes())
+        digest_of(&self.steps)
+    }
+
+    /// Refuses a check unless it is time for one.
+    pub(crate) fn check_running(&self, now: Timestamp) -> Result<(), NodeError> {
+        let (plan, state) = (self.plan(), self.state(now));
+        let message = match state {
+            ActionState::Running => return Ok(()),
+            ActionState::Ended => format!(
+                "action {} is ended: it ran from {} until {}",
+                plan.id, plan.from, plan.until
+            ),
+            _ => format!(
+                "action {} is {}: it runs from {} until {}, once its coordinator starts it (`overlap action start`)",
+                plan.id,
+                state.name(),
+                plan.from,
+                plan.until
+            ),
+        };
+        Err(NodeError::refused(Reason::AgreementDenied, message))
     }
 
     pub(super) fn convey(&self) -> Convey {
@@ -128,6 +146,13 @@ impl Known {
             words: Vec::new(),
         }
     }
+}
+
+/// What steps come to, in whatever order they were heard.
+pub(super) fn digest_of(steps: &[Signed<Step>]) -> Digest {
+    let mut heard: Vec<String> = steps.iter().map(|step| step.hash().to_string()).collect();
+    heard.sort();
+    sha256(heard.join(" ").as_bytes())
 }
 
 impl Actions {

@@ -9,7 +9,6 @@ use std::{
 use jiff::Timestamp;
 use overlap_agreement::ActionState;
 use overlap_audit::{Digest, Operation, Outcome, Side};
-use overlap_proto::fault::Reason;
 use overlap_records::Kind;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -171,24 +170,6 @@ impl Live {
 
     fn lock_partners(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Partner>>> {
         self.partners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Refuses a check unless it is time for one.
-    pub(super) fn check_running(&self, known: &Known, now: Timestamp) -> Result<(), NodeError> {
-        let plan = known.plan();
-        match known.state(now) {
-            ActionState::Running => Ok(()),
-            state => Err(NodeError::refused(
-                Reason::AgreementDenied,
-                format!(
-                    "action {} is {}: it runs from {} until {}, once its coordinator starts it (`overlap action start`)",
-                    plan.id,
-                    state.name(),
-                    plan.from,
-                    plan.until
-                ),
-            )),
-        }
     }
 
     /// The role in which a user may check; judged once for like checks in a minute.

@@ -336,7 +336,7 @@ fn check_step(node: &Node, user: &User, known: &Known, wish: &StepAction) -> Res
     Ok((role.name().to_owned(), held))
 }
 
-fn name_of(node: &Node, id: &str) -> String {
+pub(super) fn name_of(node: &Node, id: &str) -> String {
     match node.config.peers.iter().find(|peer| peer.id == id) {
         Some(peer) => peer.name.clone(),
         None if id == node.config.id => node.config.name.clone(),

@@ -15,12 +15,12 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::Known;
+use super::{Known, known::digest_of};
 use crate::{
     config::Peer,
     dial::{self, Dialled},
     error::NodeError,
-    identity::{Certificate, sha256},
+    identity::Certificate,
     node::{Node, now},
     policy::{self, Denial},
     pool::blocking,
@@ -184,16 +184,10 @@ async fn tell(
     }
     let now = take_in(node, &peer.id, theirs.clone()).await?;
     // this node may have come to know more since: that is still to be told
-    if now.digest() == digest_of(&theirs) {
+    if now.digest() == digest_of(&theirs.steps) {
         note(node, peer, &now);
     }
     Ok(())
-}
-
-fn digest_of(convey: &Convey) -> overlap_audit::Digest {
-    let mut heard: Vec<String> = convey.steps.iter().map(|step| step.hash().to_string()).collect();
-    heard.sort();
-    sha256(heard.join(" ").as_bytes())
 }
 
 /// Merges what a peer has of an action, and logs what is new.

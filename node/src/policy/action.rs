@@ -325,19 +325,7 @@ fn judge(
     let known = node.actions.get(&parent.opening.plan);
     let known = known.as_deref().unwrap_or(&parent.known);
     parent.check_joined(node, known)?;
-    match known.state(now) {
-        ActionState::Running => {}
-        state => {
-            let window = format!(
-                "action {} is {}: it runs from {} until {}",
-                plan.id,
-                state.name(),
-                plan.from,
-                plan.until
-            );
-            return denied(window);
-        }
-    }
+    known.check_running(now)?;
     if let Some(kind) = kinds.iter().find(|kind| !plan.kinds.contains(kind)) {
         return denied(format!("action {} is not about kind {kind}", plan.id));
     }
