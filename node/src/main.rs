@@ -47,6 +47,9 @@ SIGTERM and SIGINT drain and stop it, SIGHUP reads certificates and revocation l
 
 Exit codes: 0 stopped or checked, 1 failed, 2 wrong flags, 3 wrong configuration.";
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(Command::BenchLog {

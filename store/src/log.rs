@@ -9,11 +9,15 @@ mod search;
 mod upkeep;
 mod writer;
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use overlap_audit::{Closing, Digest, Entry, Event, EventRef, Logged, Side, SigningKey, VerifyingKey};
 use rocksdb::IteratorMode;
 use uuid::Uuid;
@@ -218,6 +222,10 @@ impl Log {
                 draft.put(Cf::LogEntries, id, [opened.as_slice(), &keys::index(index)].concat());
                 draft.delete(Cf::LogOpen, id);
                 draft.index(at(ended, place));
+                if let Some((began, _)) = keys::parse_place(&place) {
+                    let open = Timestamp::now().as_millisecond().saturating_sub(began);
+                    draft.ended(Duration::from_millis(u64::try_from(open).unwrap_or_default()));
+                }
                 for owed in owed {
                     draft.put(Cf::LogReceiptsDue, owed, []);
                 }

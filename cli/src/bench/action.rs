@@ -68,7 +68,7 @@ struct Shape {
     bare_evaluation_us: f64,
     /// And the asker's: verifying and unblinding, for one partner.
     bare_verification_us: f64,
-    /// Of one partner that is asked as fast as it answers: checks of one identifier.
+    /// Of one partner that others ask as fast as it answers: checks of one identifier.
     checks_per_second: f64,
     saturation: Vec<Saturation>,
     filter_bytes: u64,
@@ -82,7 +82,7 @@ struct Shape {
     hardware: Hardware,
 }
 
-/// One partner, asked as fast as it answers.
+/// One partner, asked by others as fast as it answers.
 #[derive(Serialize)]
 struct Saturation {
     identifiers: u64,
@@ -101,6 +101,10 @@ struct Saturation {
 }
 
 const ASKER: &str = "asker";
+/// The partner that others ask as fast as it answers.
+const ASKED: &str = "p01";
+/// How many others do, at most: so many that it has work enough, and not so many that they take its cores from it.
+const MOST_ASKERS: usize = 4;
 
 pub(super) async fn run(args: Args, output: &mut Output) -> Result<(), Failure> {
     let bar = output.bar("{spinner} {msg}");
@@ -130,7 +134,7 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
     bar.set_message("starting the action: each partner makes its snapshot");
     let started = Instant::now();
     let acting = Acting {
-        asker: Some(ASKER),
+        asks: |asker, holder| asker == ASKER || holder == ASKED,
         kinds: &["document", "person"],
         grant: "",
         checks_per_minute: u32::MAX,
@@ -142,6 +146,18 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
         .await
         .map_err(Failure::internal)?;
     let snapshots_seconds = started.elapsed().as_secs_f64();
+    let askers: Vec<&str> = match args.partners {
+        1 => vec![ASKER],
+        _ => fleet.agencies()[2..]
+            .iter()
+            .map(|agency| agency.name.as_str())
+            .take(MOST_ASKERS)
+            .collect(),
+    };
+    for asker in &askers {
+        let mut coordinator = fleet.coordinator(asker).await.map_err(Failure::internal)?;
+        ready(&mut coordinator, 1).await.map_err(Failure::internal)?;
+    }
     let filter_bytes = filters.first().copied().unwrap_or_default();
 
     // what loading wrote is on disk before the clock runs
@@ -185,17 +201,13 @@ async fn measure(fleet: &Fleet, args: &Args, bar: &indicatif::ProgressBar) -> Re
             .unwrap_or_default()
     };
 
-    bar.set_message("one partner at saturation");
-    // the others leave, so that the asker has one to ask
-    for agency in fleet.agencies().iter().skip(2) {
-        let mut leaving = fleet.coordinator(&agency.name).await.map_err(Failure::internal)?;
-        crate::fleet::step(&mut leaving, "leave")
-            .await
-            .map_err(Failure::internal)?;
-    }
     let mut saturation = Vec::new();
     for load in loads {
-        saturation.push(saturate(fleet, load, &pids).await?);
+        bar.set_message(format!(
+            "one partner at saturation, {} of kind {} a check",
+            load.identifiers, load.kind
+        ));
+        saturation.push(saturate(fleet, load, &askers, pids[1]).await?);
     }
     let asker_memory_bytes = process::memory_now(pids[0]).map_err(Failure::internal)?;
     Ok(Shape {
@@ -231,8 +243,8 @@ struct Latencies {
 
 type Stream = (mpsc::Sender<pb::CheckRequest>, Streaming<pb::CheckResponse>);
 
-async fn open(fleet: &Fleet) -> Result<Stream, Failure> {
-    let mut client = fleet.coordinator(ASKER).await.map_err(Failure::internal)?;
+async fn open(fleet: &Fleet, asker: &str) -> Result<Stream, Failure> {
+    let mut client = fleet.coordinator(asker).await.map_err(Failure::internal)?;
     let open = pb::CheckOpen {
         action: ACTION.to_owned(),
         case_reference: CASE.to_owned(),
@@ -244,7 +256,7 @@ async fn open(fleet: &Fleet) -> Result<Stream, Failure> {
 
 /// Makes checks at a fixed rate, whatever becomes of those before.
 async fn paced(fleet: &Fleet, rate: u32, seconds: u32, partners: u16) -> Result<Latencies, Failure> {
-    let (wishes, mut answers) = open(fleet).await?;
+    let (wishes, mut answers) = open(fleet, ASKER).await?;
     let (began, total) = (Instant::now(), u64::from(rate) * u64::from(seconds));
     let due = move |number: u64| began + Duration::from_secs_f64((number - 1) as f64 / f64::from(rate));
     let base = rand::random_range(1..1_000_000_000_u64);
@@ -287,13 +299,35 @@ async fn paced(fleet: &Fleet, rate: u32, seconds: u32, partners: u16) -> Result<
     Ok(latencies)
 }
 
-/// Asks the one partner that is left as fast as it answers.
-async fn saturate(fleet: &Fleet, load: Load, pids: &[u32]) -> Result<Saturation, Failure> {
-    const TIME: Duration = Duration::from_secs(10);
-    let (wishes, mut answers) = open(fleet).await?;
-    let base = rand::random_range(1..1_000_000_000_u64);
-    let cpu = || process::cpu_seconds(pids[1]).map_err(Failure::internal);
+/// Asks one partner as fast as it answers, from several others at once.
+async fn saturate(fleet: &Fleet, load: Load, askers: &[&str], pid: u32) -> Result<Saturation, Failure> {
+    let cpu = || process::cpu_seconds(pid).map_err(Failure::internal);
+    // before and after: what else the machine does comes and goes
+    let bare_before = bare(load.items).0;
     let (before, began) = (cpu()?, Instant::now());
+    let asking = askers.iter().map(|asker| ask(fleet, asker, load, began));
+    let done: u64 = futures::future::try_join_all(asking).await?.into_iter().sum();
+    let seconds = began.elapsed().as_secs_f64();
+    let partner_us_per_check = (cpu()? - before) / done as f64 * 1e6;
+    let bare = f64::midpoint(bare_before, bare(load.items).0);
+    let checks_per_second = done as f64 / seconds;
+    Ok(Saturation {
+        identifiers: load.identifiers.into(),
+        kind: load.kind,
+        items: load.items as u64,
+        checks_per_second,
+        items_per_second: checks_per_second * load.items as f64,
+        partner_us_per_check,
+        bare_us_per_check: bare,
+        share_of_bare_rate: bare / partner_us_per_check,
+    })
+}
+
+/// Makes checks as fast as they are answered; gives how many.
+async fn ask(fleet: &Fleet, asker: &str, load: Load, began: Instant) -> Result<u64, Failure> {
+    const TIME: Duration = Duration::from_secs(10);
+    let (wishes, mut answers) = open(fleet, asker).await?;
+    let base = rand::random_range(1..1_000_000_000_u64);
     tokio::spawn(async move {
         let mut number = base;
         // the stream itself holds it up: the node takes so many at once
@@ -313,19 +347,7 @@ async fn saturate(fleet: &Fleet, load: Load, pids: &[u32]) -> Result<Saturation,
             done += 1;
         }
     }
-    let seconds = began.elapsed().as_secs_f64();
-    let partner_us_per_check = (cpu()? - before) / done as f64 * 1e6;
-    let checks_per_second = done as f64 / seconds;
-    Ok(Saturation {
-        identifiers: load.identifiers.into(),
-        kind: load.kind,
-        items: load.items as u64,
-        checks_per_second,
-        items_per_second: checks_per_second * load.items as f64,
-        partner_us_per_check,
-        bare_us_per_check: load.bare,
-        share_of_bare_rate: load.bare / partner_us_per_check,
-    })
+    Ok(done)
 }
 
 fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
@@ -371,7 +393,7 @@ fn print(out: &mut dyn io::Write, shape: &Shape) -> io::Result<()> {
             format!("{:.0} %", one.share_of_bare_rate * 100.0),
         ]);
     }
-    writeln!(out, "one partner alone, asked as fast as it answers:\n{rows}")?;
+    writeln!(out, "one partner, asked by others as fast as it answers:\n{rows}")?;
     writeln!(
         out,
         "snapshot: {} bytes, {:.2} per item; all made and sent in {:.1} s, {} items/s; the asker's node has {:.1} MiB",

@@ -19,11 +19,9 @@ pub(super) struct Load {
     pub(super) kind: Kind,
     pub(super) identifiers: u32,
     pub(super) items: usize,
-    /// Microseconds of the bare group operations, at the holder.
-    pub(super) bare: f64,
 }
 
-/// What is asked at saturation, and what its group operations take alone.
+/// What is asked at saturation.
 pub(super) fn loads(most: u32) -> Result<Vec<Load>, Failure> {
     let keys = items(&made_up(Kind::Person, 1)?);
     let persons = most.min(u32::try_from(MAX_CHECK / keys.max(1)).unwrap_or(1));
@@ -37,7 +35,6 @@ pub(super) fn loads(most: u32) -> Result<Vec<Load>, Failure> {
                 kind,
                 identifiers,
                 items,
-                bare: bare(items).0,
             })
         })
         .collect()

@@ -124,7 +124,7 @@ async fn tell(fleet: &Fleet, out: &Path, output: &mut Output) -> Result<Shape, F
         load(agency, format!("{HEAD}{records}").as_bytes(), MAPPING).await?;
     }
     let acting = Acting {
-        asker: None,
+        asks: |_, _| true,
         kinds: &["phone", "document", "person"],
         // iszw learns of checks on its informant, and nobody learns that it has one
         grant: "mirror = 16\n",

@@ -14,8 +14,8 @@ use crate::{
 
 /// What a fleet may check.
 pub(crate) struct Acting<'a> {
-    /// Who may ask all others; none: everybody may.
-    pub(crate) asker: Option<&'a str>,
+    /// Whether an agency, the first, may ask another.
+    pub(crate) asks: fn(&str, &str) -> bool,
     pub(crate) kinds: &'a [&'a str],
     /// More lines of each grant.
     pub(crate) grant: &'a str,
@@ -92,12 +92,9 @@ impl Fleet {
             text.push_str(&keys.party(agency));
         }
         let kinds = quoted(acting.kinds);
-        for asker in self
-            .agencies
-            .iter()
-            .filter(|one| acting.asker.is_none_or(|asker| one.name == asker))
-        {
-            for holder in self.agencies.iter().filter(|one| one.name != asker.name) {
+        for asker in &self.agencies {
+            let may_ask = |one: &&super::Agency| one.name != asker.name && (acting.asks)(&asker.name, &one.name);
+            for holder in self.agencies.iter().filter(may_ask) {
                 text.push_str(&format!(
                     "\n[[grant]]\nasker = \"{}\"\nholder = \"{}\"\ndataset = \"{DATASET}\"\nmodes = [\"action\"]\nkinds = [{kinds}]\n\
                      max_set_size = 256\nitems_per_day = 1000000000\ndisclose = [\"reference\", \"role\", \"phone\"]\n{}\n",

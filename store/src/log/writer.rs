@@ -28,8 +28,17 @@ const MAX_GROUP: usize = 1024;
 /// Syncs that come close upon each other wait for what comes meanwhile, until so long after the last: an asker of many closes an entry for
 /// each answer, and each sync costs a disk and a processor the same.
 const GATHER: Duration = Duration::from_millis(2);
-/// So many syncs within so many times [`GATHER`] are close.
+/// The longest that they wait, where entries stay open for long.
+const MOST_GATHER: Duration = Duration::from_millis(25);
+/// Which part of the time that entries stay open they wait. A node that is asked more than it can answer has them open for long, and
+/// waiting takes nothing from those that wait for a processor anyway.
+const PART: u32 = 8;
+/// So many syncs within so many times the wait are close.
 const CLOSE: u32 = 4;
+/// What counts at most of an entry that stays open, as a standing stream does.
+const MOST_OPEN: Duration = Duration::from_millis(200);
+/// Over how many entries the time is averaged, about.
+const AVERAGED: u32 = 16;
 
 type Fill = Box<dyn FnOnce(&mut Draft<'_>) -> Result<(), StoreError> + Send>;
 
@@ -51,6 +60,8 @@ pub(super) struct Draft<'a> {
     writes: Vec<(Cf, Vec<u8>, Option<Vec<u8>>)>,
     events: Vec<Ready>,
     indexed: Vec<[u8; INDEX_PREFIX + PLACE]>,
+    /// How long the entry was open that it ends.
+    open: Option<Duration>,
 }
 
 /// What one sync makes durable.
@@ -61,6 +72,8 @@ struct Group<'a> {
     pending: HashMap<(Cf, Vec<u8>), Option<Vec<u8>>>,
     tree: Tree,
     last_day: u32,
+    /// How long the entries were open that it ends.
+    open: Vec<Duration>,
 }
 
 impl Writer {
@@ -122,6 +135,7 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
             pending: HashMap::new(),
             tree,
             last_day,
+            open: Vec::new(),
         };
         let mut written = Vec::new();
         for Append { fill, done } in waiting {
@@ -135,6 +149,9 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
         if written.is_empty() {
             continue;
         }
+        for open in group.open.drain(..) {
+            pace.ended(open);
+        }
         let day = group.last_day;
         let result = group.write(key, head);
         if result.is_ok() {
@@ -147,11 +164,12 @@ fn run(inner: &Inner, key: &SigningKey, head: &RwLock<Head>, queue: &Receiver<Ap
     }
 }
 
-/// When groups began, and whether one ever waits for another.
+/// When groups began, whether one ever waits for another, and how long entries stay open.
 #[derive(Default)]
 struct Pace {
     begun: VecDeque<Instant>,
     is_shared: bool,
+    open: Duration,
 }
 
 impl Pace {
@@ -159,12 +177,18 @@ impl Pace {
     fn pause(&self, now: Instant) -> Duration {
         let since = |begun: Option<&Instant>| begun.map(|begun| now.duration_since(*begun));
         let is_full = self.begun.len() == CLOSE as usize;
+        let gather = (self.open / PART).clamp(GATHER, MOST_GATHER);
         match (since(self.begun.front()), since(self.begun.back())) {
-            (Some(first), Some(last)) if self.is_shared && is_full && first < GATHER * CLOSE => {
-                GATHER.saturating_sub(last)
+            (Some(first), Some(last)) if self.is_shared && is_full && first < gather * CLOSE => {
+                gather.saturating_sub(last)
             }
             _ => Duration::ZERO,
         }
+    }
+
+    /// Notes how long an entry was open.
+    fn ended(&mut self, open: Duration) {
+        self.open = (self.open * (AVERAGED - 1) + open.min(MOST_OPEN)) / AVERAGED;
     }
 
     /// Notes a group of so many that waited so long.
@@ -203,6 +227,7 @@ impl Group<'_> {
             writes: Vec::new(),
             events: Vec::new(),
             indexed: Vec::new(),
+            open: None,
         };
         fill(&mut draft)?;
         let mut day = draft.group.last_day;
@@ -216,8 +241,10 @@ impl Group<'_> {
             writes,
             events,
             indexed,
+            open,
             ..
         } = draft;
+        self.open.extend(open);
         let [log, tiles, index] = [
             self.inner.cf(Cf::Log)?,
             self.inner.cf(Cf::LogTiles)?,
@@ -289,6 +316,11 @@ impl Draft<'_> {
         let index = self.group.tree.size() + self.events.len() as u64;
         self.events.push(event);
         index
+    }
+
+    /// Notes how long an entry was open that ends here.
+    pub(super) fn ended(&mut self, open: Duration) {
+        self.open = Some(open);
     }
 
     /// Lets an entry be found there.
