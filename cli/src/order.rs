@@ -85,7 +85,7 @@ pub(crate) struct Draft {
     #[arg(long = "peer", required = true)]
     peers: Vec<String>,
     /// What is to be learnt
-    #[arg(long, value_parser = ["hits", "count", "picture"])]
+    #[arg(long, value_parser = ["hits", "count", "picture", "action"])]
     mode: String,
     /// Kind of identifiers; may be repeated
     #[arg(long = "kind", value_name = "KIND", required = true)]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use overlap_records::Profile;
+use overlap_store::{DataKey, LogSettings, Store};
 use serde_json::Value;
 
 use crate::{PURPOSE, Ran, World, gathering, process::text, text_of, wait_for};
@@ -218,6 +219,17 @@ impl ActionDay {
         self.alerts(agency, id)
     }
 
+    /// The store of an agency whose node does not run.
+    pub fn store(&self, agency: &str) -> Store {
+        let own = self.world.agency(agency);
+        let key = DataKey::from_hex(fs::read_to_string(own.file("data.key")).unwrap().trim()).unwrap();
+        let log = LogSettings {
+            name: overlap_audit::log_name(&format!("spiffe://overlap.example/agency/{agency}")),
+            hands_on: false,
+        };
+        Store::open(&own.file("state/db"), &key, &log).unwrap()
+    }
+
     /// Does something about an alert.
     pub fn handle(&self, agency: &str, verb: &str, id: &str, alert: &Value) -> Value {
         self.action(agency, &[verb, id, text_of(&alert["id"]), "--reason", "a test"])
@@ -275,11 +287,15 @@ fn draft(world: &World, names: &[&str], grant: &str) -> String {
             thumbprint.trim()
         ));
     }
+    let amount = match grant.contains("items_per_day") {
+        true => "",
+        false => "items_per_day = 1000000\n",
+    };
     for asker in names {
         for holder in names.iter().filter(|holder| *holder != asker) {
             toml.push_str(&format!(
                 "[[grant]]\nasker = \"{asker}\"\nholder = \"{holder}\"\ndataset = \"cases\"\nmodes = [\"action\"]\nkinds = [\"phone\", \"email\", \"document\", \"person\"]\n\
-                 max_set_size = 256\nitems_per_day = 1000000\ndisclose = [\"reference\", \"role\", \"phone\"]\n{grant}\n"
+                 max_set_size = 256\n{amount}disclose = [\"reference\", \"role\", \"phone\"]\n{grant}\n"
             ));
         }
     }

@@ -1,6 +1,6 @@
 //! Partners of an action that hold valid certificates and break the protocol.
 
-use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use overlap_audit::Digest;
 use overlap_proto::{
@@ -12,20 +12,33 @@ use overlap_proto::{
     },
     peer::{self, Open},
 };
-use overlap_psi::{Encoded, Protocol, filter::Filter, voprf::Evaluator};
-use overlap_records::{Kind, Profile};
+use overlap_psi::{
+    Element, Encoded, Item, Protocol, Stored,
+    filter::Filter,
+    voprf::{self, Evaluator, Output},
+};
+use overlap_records::{Hints, Identifier, Kind, Profile};
+use overlap_store::DocumentKind;
+use sha2::{Digest as _, Sha256};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
 };
 use uuid::Uuid;
 
 use crate::{ActionDay, PURPOSE, World, text_of};
 
 /// A partner under the test's control, with the certificate of an agency whose node does not run.
-pub struct HostilePartner;
+#[derive(Clone)]
+pub struct HostilePartner {
+    lie: Lie,
+    /// Points that each check came with for the mirrored pass, in order.
+    pub mirrored: Arc<Mutex<Vec<usize>>>,
+    /// Transactions of the checks, in order.
+    pub checks: Arc<Mutex<Vec<Uuid>>>,
+}
 
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,34 +55,43 @@ pub enum Lie {
     Silence,
     /// It answers checks that nobody made.
     Unasked,
+    /// It has points evaluated, and hangs up at each check.
+    HangUp,
 }
+
+/// Points of the mirrored pass of a partner that hangs up.
+const MIRROR: u32 = 8;
 
 /// An asker under the test's control, with the certificate of an agency whose node does not run.
 pub struct HostileAttendant {
     requests: mpsc::Sender<pb::AttendRequest>,
     answers: Streaming<pb::AttendResponse>,
+    snapshot: Snapshot,
 }
 
 impl HostilePartner {
     /// Listens where the node of `holder` would.
-    pub async fn start(world: &World, holder: &str, lie: Lie) -> SocketAddr {
+    pub async fn start(world: &World, holder: &str, lie: Lie) -> Self {
         let own = world.agency(holder);
         let read = |name: &str| std::fs::read(own.file(name)).unwrap();
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(read("node.pem"), read("node.key")))
             .client_ca_root(Certificate::from_pem(read("federation-ca.pem")));
         let listener = TcpListener::bind(own.peer).await.unwrap();
-        let service = ActionServiceServer::new(Liar(lie));
+        let partner = Self {
+            lie,
+            mirrored: Arc::default(),
+            checks: Arc::default(),
+        };
+        let service = ActionServiceServer::new(partner.clone());
         let server = Server::builder().tls_config(tls).unwrap().add_service(service);
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        own.peer
+        partner
     }
 }
 
-struct Liar(Lie);
-
 #[tonic::async_trait]
-impl ActionService for Liar {
+impl ActionService for HostilePartner {
     type AttendStream = ReceiverStream<Result<pb::AttendResponse, Status>>;
 
     async fn convey(&self, request: Request<pb::ConveyRequest>) -> Result<Response<pb::ConveyResponse>, Status> {
@@ -85,16 +107,17 @@ impl ActionService for Liar {
         request: Request<Streaming<pb::AttendRequest>>,
     ) -> Result<Response<Self::AttendStream>, Status> {
         let (replies, stream) = mpsc::channel(16);
-        tokio::spawn(lie(self.0, request.into_inner(), replies));
+        tokio::spawn(lie(self.clone(), request.into_inner(), replies));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 
 async fn lie(
-    lie: Lie,
+    partner: HostilePartner,
     mut requests: Streaming<pb::AttendRequest>,
     replies: mpsc::Sender<Result<pb::AttendResponse, Status>>,
 ) {
+    let lie = partner.lie;
     let say = async |message: Attended| drop(replies.send(Ok(message.into())).await);
     drop(requests.message().await);
     let (announced, other) = (Evaluator::random(&mut rand::rng()), Evaluator::random(&mut rand::rng()));
@@ -104,9 +127,15 @@ async fn lie(
         public: *announced.public(),
         shape: filter.shape(),
         resumed: lie == Lie::StaleSnapshot,
-        mirror: 0,
+        mirror: if lie == Lie::HangUp { MIRROR } else { 0 },
     }))
     .await;
+    if lie == Lie::HangUp {
+        let points = (0..MIRROR).map(|n| Item::derive("test", "phone", &n.to_be_bytes()).to_element());
+        say(Attended::Mirror(points.map(|point| Element::encode(&point)).collect())).await;
+        let mirrored = requests.message().await.unwrap().unwrap();
+        assert!(matches!(Attend::try_from(mirrored).unwrap(), Attend::Mirrored(_)));
+    }
     let mut fingerprints = filter.fingerprints().to_vec();
     if lie == Lie::LongFilter {
         fingerprints.push(7);
@@ -127,10 +156,13 @@ async fn lie(
         let Ok(Attend::Check(check)) = Attend::try_from(message) else {
             continue;
         };
+        partner.mirrored.lock().unwrap().push(check.mirrored.len());
+        partner.checks.lock().unwrap().push(check.asking.transaction);
         let evaluator = if lie == Lie::WrongProof { &other } else { &announced };
         let evaluated = evaluator.evaluate(&check.blinded, &mut rand::rng()).unwrap();
         match lie {
             Lie::Silence => {}
+            Lie::HangUp => return,
             Lie::Unasked => say(Attended::Evaluated(Uuid::now_v7(), Box::new(evaluated))).await,
             _ => say(Attended::Evaluated(check.asking.transaction, Box::new(evaluated))).await,
         }
@@ -152,22 +184,21 @@ impl HostileAttendant {
     /// # Errors
     /// What the node says.
     pub async fn open(world: &World, asker: &str, holder: &str, first: pb::AttendRequest) -> Result<Self, Status> {
-        let own = world.agency(asker);
-        let read = |name: &str| std::fs::read(own.file(name)).unwrap();
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
-            .identity(Identity::from_pem(read("node.pem"), read("node.key")));
-        let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
-        let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
-        let mut client = ActionServiceClient::new(channel).max_encoding_message_size(usize::MAX);
+        let mut client = client(world, asker, holder).await;
         let (requests, stream) = mpsc::channel(64);
         requests.send(first).await.unwrap();
         let mut answers = client.attend(ReceiverStream::new(stream)).await?.into_inner();
-        // accepted, and the snapshot
-        let accepted = answers.message().await?;
-        assert!(accepted.is_some());
+        let accepted = Attended::try_from(answers.message().await?.unwrap()).unwrap();
+        let Attended::Accepted(snapshot) = accepted else {
+            panic!("not accepted: {accepted:?}");
+        };
+        // its fingerprints
         drop(answers.message().await?);
-        Ok(Self { requests, answers })
+        Ok(Self {
+            requests,
+            answers,
+            snapshot,
+        })
     }
 
     /// Sends anything.
@@ -181,12 +212,48 @@ impl HostileAttendant {
             .await;
     }
 
+    /// Checks one telephone number as a node does; gives the transaction, and the outputs.
+    pub async fn look_up(&mut self, day: &ActionDay, holder: &str, id: &str, phone: &str) -> (Uuid, Vec<Output>) {
+        let profile = Profile::eu_thb_1();
+        let identifier = Identifier::normalise(Kind::Phone, phone, &Hints::default()).unwrap();
+        let items: Vec<Item> = identifier
+            .match_keys(&profile)
+            .iter()
+            .map(|key| {
+                let rule = &profile.keys()[usize::from(key.key())];
+                Item::derive(profile.name(), rule.name(), key.as_bytes())
+            })
+            .collect();
+        let (transaction, blinded) = (
+            Uuid::now_v7(),
+            voprf::Check::blind(&Stored::of(&items), &mut rand::rng()).unwrap(),
+        );
+        self.check(transaction, blinded.encoded()).await;
+        let Attended::Evaluated(_, evaluated) = self.next().await.unwrap().unwrap() else {
+            panic!("a check was not answered");
+        };
+        let plan = day.action(holder, &["status", id]).json()[0]["hash"].clone();
+        let epoch = hex::encode(self.snapshot.epoch);
+        let text = format!(
+            "overlap/action/v1\n{}\nspiffe://overlap.example/agency/{holder}\n{epoch}",
+            text_of(&plan)
+        );
+        let bound: [u8; 32] = Sha256::digest(text).into();
+        let outputs = blinded.finish(&evaluated, &self.snapshot.public, &bound).unwrap();
+        (transaction, outputs)
+    }
+
     /// Claims outputs of a check.
-    pub async fn claim(&self, check: Uuid, outputs: Vec<[u8; 16]>) {
+    pub async fn claim(&self, check: Uuid, outputs: Vec<Output>) {
+        self.claim_as(Uuid::now_v7(), check, outputs).await;
+    }
+
+    /// Claims outputs of a check under an id.
+    pub async fn claim_as(&self, alert: Uuid, check: Uuid, outputs: Vec<Output>) {
         let claimed = Claim {
             asking: asking(Uuid::now_v7()),
             check,
-            alert: Uuid::now_v7(),
+            alert,
             kind: Kind::Phone,
             outputs,
         };
@@ -201,6 +268,46 @@ impl HostileAttendant {
         let message = self.answers.message().await?;
         Ok(message.map(|message| Attended::try_from(message).unwrap()))
     }
+}
+
+async fn client(world: &World, asker: &str, holder: &str) -> ActionServiceClient<Channel> {
+    let own = world.agency(asker);
+    let read = |name: &str| std::fs::read(own.file(name)).unwrap();
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
+        .identity(Identity::from_pem(read("node.pem"), read("node.key")));
+    let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
+    let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+    ActionServiceClient::new(channel).max_encoding_message_size(usize::MAX)
+}
+
+/// Says to the node of `hearer`, as `speaker`, whose node does not run, that it has an alert of each of some checks that it was asked.
+///
+/// # Errors
+/// What the node says.
+pub async fn speak(day: &ActionDay, speaker: &str, hearer: &str, id: &str, checks: &[Uuid]) -> Result<(), Status> {
+    let plan = day.action(hearer, &["status", id]).json()[0]["hash"].clone();
+    let row = day.store(speaker).documents().get(DocumentKind::Action, &digest(&plan));
+    let row: serde_json::Value = serde_json::from_slice(&row.unwrap().unwrap()).unwrap();
+    let steps = row["steps"].as_array().unwrap().iter();
+    let alerts = checks.iter().map(|check| pb::AlertWord {
+        alert: Uuid::now_v7().as_bytes().to_vec().into(),
+        check: check.as_bytes().to_vec().into(),
+        kind: Kind::Phone.to_string(),
+        as_holder: true,
+        steps: Vec::new(),
+    });
+    let convey = pb::ConveyRequest {
+        plan: text_of(&row["plan"]).to_owned().into(),
+        steps: steps.map(|step| text_of(step).to_owned().into()).collect(),
+        alerts: alerts.collect(),
+    };
+    client(&day.world, speaker, hearer).await.convey(convey).await?;
+    Ok(())
+}
+
+fn digest(text: &serde_json::Value) -> Digest {
+    Digest(hex::decode(text_of(text)).unwrap().try_into().unwrap())
 }
 
 fn asking(transaction: Uuid) -> Asking {
@@ -218,7 +325,6 @@ fn asking(transaction: Uuid) -> Asking {
 pub fn opening(day: &ActionDay, at: &str, id: &str) -> Opening {
     let status = &day.action(at, &["status", id]).json()[0];
     let agreements = day.world.json(at, "operator", &["agreement", "list"]);
-    let digest = |text: &str| Digest(hex::decode(text).unwrap().try_into().unwrap());
     let agreement = &agreements.as_array().unwrap()[0];
     let words = |list: &serde_json::Value| -> Vec<String> {
         let list = list.as_array().unwrap().iter();
@@ -239,7 +345,7 @@ pub fn opening(day: &ActionDay, at: &str, id: &str) -> Opening {
         query: Open {
             transaction: Uuid::now_v7(),
             agreement: text_of(&agreement["id"]).to_owned(),
-            agreement_hash: digest(text_of(&agreement["hash"])),
+            agreement_hash: digest(&agreement["hash"]),
             dataset: "cases".to_owned(),
             mode: peer::Mode::Hits,
             protocol: Protocol::Voprf,
@@ -257,7 +363,7 @@ pub fn opening(day: &ActionDay, at: &str, id: &str) -> Opening {
             order: None,
             on_behalf_of: None,
         },
-        plan: digest(text_of(&status["hash"])),
+        plan: digest(&status["hash"]),
         has: None,
     }
 }

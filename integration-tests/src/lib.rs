@@ -18,7 +18,7 @@ pub use agency::Agency;
 pub use agreement::Agreement;
 pub use gathering::{CASE, Gathering, ORDER, combinations, phones, plain};
 pub use hostile::{HostileAsker, HostileHolder, Play};
-pub use hostile_actions::{HostileAttendant, HostilePartner, Lie, opening};
+pub use hostile_actions::{HostileAttendant, HostilePartner, Lie, opening, speak};
 pub use hostile_pictures::{HostileCoordinator, HostileParticipant, Vice};
 pub use process::{Ran, binary, fill_disk, free_address, wait_for};
 pub use proxy::Proxy;

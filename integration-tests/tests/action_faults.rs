@@ -4,13 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
 use overlap_integration_tests::{
-    ActionDay, HostileAttendant, HostilePartner, Lie, Proxy, alert, answer, by_partner, text_of, wait_for,
+    ActionDay, HostileAttendant, HostilePartner, Lie, Proxy, answer, by_partner, text_of, wait_for,
 };
 use overlap_proto::{action::Attended, fault::Reason};
 use overlap_psi::{Element, Encoded, Item};
-use overlap_store::{DataKey, LogSettings, Store};
 use uuid::Uuid;
 
 const KMAR: &str = "ref;phone\nk1;06-10000002\n";
@@ -141,89 +139,6 @@ fn a_partner_that_lies_is_refused_and_named() {
     }
 }
 
-/// What a store holds of alerts, and of what was told behind them.
-fn stored(day: &ActionDay, agency: &str) -> (usize, usize) {
-    let agency = day.world.agency(agency);
-    let key = DataKey::from_hex(std::fs::read_to_string(agency.file("data.key")).unwrap().trim()).unwrap();
-    let log = LogSettings {
-        name: overlap_audit::log_name(&format!("spiffe://overlap.example/agency/{}", agency.name)),
-        hands_on: false,
-    };
-    let store = Store::open(&agency.file("state/db"), &key, &log).unwrap();
-    let alerts = store.alerts().iter().unwrap().count();
-    (alerts, store.follow_ups().iter().unwrap().count())
-}
-
-#[test]
-fn at_the_end_keys_snapshots_checks_and_alerts_are_gone_and_the_numbers_stay() {
-    let mut day = three("");
-    day.begin("jad", &[]);
-    let printed = day.checked("politie", "jad", "phone 06-10000002\nphone 06-10000009\n", &[]);
-    day.handle("politie", "confirm", "jad", alert(&printed, 1, "kmar"));
-    day.wait_for_alerts("kmar", "jad", 1);
-    // while it runs they are there: what the end does can be seen
-    for name in ["politie", "kmar"] {
-        day.world.agency_mut(name).stop();
-        assert_eq!(stored(&day, name), (1, 1), "{name}");
-        day.world.start(name);
-    }
-    day.wait_until_ready("jad");
-    assert_eq!(day.alerts("politie", "jad").len(), 1, "a restart loses no alert");
-    day.step("politie", "end", "jad");
-    for name in ["politie", "kmar", "belgium"] {
-        wait_for(&format!("it ends at {name}"), || {
-            let report = day.action(name, &["report", "jad"]).json();
-            report["ended"].is_string()
-        });
-        let refused = day.check(name, "jad", "phone 06-10000002\n", &[]);
-        assert_eq!(refused.code, 3, "{refused:?}");
-        assert_eq!(day.action(name, &["feed", "jad", "--once"]).code, 3);
-    }
-    let report = day.action("politie", &["report", "jad"]).json();
-    assert_eq!(
-        (&report["checks"], &report["partners"]["kmar"]["phone"]["confirmed"]),
-        (&2.into(), &1.into())
-    );
-    // nobody gets a stream any more
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    day.world.agency_mut("belgium").stop();
-    let refused = runtime.block_on(HostileAttendant::attend(&day, "belgium", "kmar", "jad"));
-    assert!(refused.err().unwrap().message().contains("ended"));
-    let entries = day.world.entries("politie");
-    let erasure = entries
-        .iter()
-        .find(|one| one["entry"]["operation"] == "erasure" && one["entry"]["mode"] == "action");
-    assert_eq!(erasure.unwrap()["closing"]["output_count"], 2);
-    for name in ["politie", "kmar"] {
-        day.world.agency_mut(name).stop();
-        assert_eq!(stored(&day, name), (0, 0), "{name}");
-    }
-}
-
-#[test]
-fn an_action_past_its_window_answers_nothing() {
-    let day = three("");
-    let now = Timestamp::now();
-    let at = |seconds: i64| (now + SignedDuration::from_secs(seconds)).to_string();
-    let (from, until) = (at(-60), at(20));
-    day.begin("jad", &["--from", &from, "--until", &until]);
-    assert_eq!(
-        answer(&day.checked("politie", "jad", "phone 06-10000002\n", &[]), 1, "kmar")["outcome"],
-        "hit"
-    );
-    wait_for("the window is over", || {
-        let status = day.action("politie", &["status", "jad"]).json();
-        status[0]["state"] == "ended"
-    });
-    let refused = day.check("politie", "jad", "phone 06-10000002\n", &[]);
-    assert_eq!(refused.code, 3, "{refused:?}");
-    wait_for("alerts are gone", || {
-        day.action("politie", &["report", "jad"]).json()["ended"].is_string()
-    });
-    let again = day.action("politie", &["start", "jad", "--reason", "once more"]);
-    assert!(text_of(&again.failure()["message"]).contains("has ended"));
-}
-
 #[test]
 fn a_pause_lets_nobody_check_until_it_goes_on() {
     let day = three("");
@@ -288,6 +203,37 @@ fn a_flood_of_checks_meets_the_limit_on_both_sides() {
             .filter(|one| one["entry"]["person"] == "spiffe://x.example/user/x");
         mine.count() == 21
     });
+}
+
+#[test]
+fn checks_of_the_day_are_made_again_until_an_amount_is_used_up() {
+    let mut day = ActionDay::new(&["politie", "kmar"], "items_per_day = 5");
+    day.start();
+    day.import("politie", NOBODY);
+    day.import("kmar", KMAR);
+    day.begin("jad", &[]);
+    let lines: String = (0..4).map(|n| format!("phone 06-2000000{n}\n")).collect();
+    day.checked("politie", "jad", &lines, &[]);
+    // after a restart kmar has another key
+    day.world.agency_mut("kmar").kill();
+    day.world.start("kmar");
+    let outcomes = || -> Vec<String> {
+        let entries = day.world.entries("politie");
+        let checks = entries
+            .iter()
+            .filter(|one| one["entry"]["mode"] == "action" && one["entry"]["operation"] == "combination");
+        // the stream itself is about no items
+        let checks = checks.filter(|one| one["entry"]["input_count"] == 1);
+        checks
+            .map(|one| one["closing"]["outcome"].to_string().replace('"', ""))
+            .collect()
+    };
+    wait_for("one is made again, and one refused", || {
+        outcomes().iter().any(|one| one == "denied")
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let count = |word: &str| outcomes().iter().filter(|one| *one == word).count();
+    assert_eq!((count("no-hit"), count("denied")), (5, 1), "{:?}", outcomes());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 use overlap_integration_tests::{binary, free_address};
 
 #[test]
-fn two_agencies_from_nothing_to_a_first_match() {
+fn two_agencies_from_nothing_to_a_first_match_and_a_first_action() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = fs::read_to_string(project.join("docs/two-agencies.md")).unwrap();
     let blocks = page
@@ -49,6 +49,7 @@ fn two_agencies_from_nothing_to_a_first_match() {
         "kmar holds too: 1 of your identifiers",
         "+31612345678 ┆ p-1",
         "holder ┆ politie ┆ hits ┆ done",
+        "politie checked phone +31687654321, which you hold",
     ] {
         assert!(out.contains(words), "{words}\n{out}\n{err}");
     }

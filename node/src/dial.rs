@@ -16,7 +16,11 @@ use overlap_proto::{
     },
     plain,
 };
-use rustls::{AlertDescription, CertificateError, ClientConfig, pki_types::ServerName};
+use rustls::{
+    AlertDescription, CertificateError,
+    client::danger::ServerCertVerifier as _,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
 use tokio::{io::AsyncBufReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 use tonic::{
@@ -29,6 +33,7 @@ use crate::{
     counted::{Counted, Traffic},
     error::NodeError,
     identity::Certificate,
+    tls::Dialler,
 };
 
 /// How often a quiet standing connection is asked whether it is there.
@@ -45,6 +50,30 @@ pub(crate) struct Dialled {
     /// And for actions.
     pub(crate) actions: ActionServiceClient<Channel>,
     pub(crate) certificate: Certificate,
+    pub(crate) callee: Callee,
+}
+
+/// Who answered, to be looked at again while a connection stands.
+pub(crate) struct Callee {
+    chain: Vec<CertificateDer<'static>>,
+    host: ServerName<'static>,
+}
+
+impl Callee {
+    /// Checks the certificate as of now: against today's date, and the revocation lists that were read last.
+    pub(crate) fn check_now(&self, peer: &Peer, tls: &Dialler) -> Result<(), NodeError> {
+        let (leaf, intermediates) = self
+            .chain
+            .split_first()
+            .ok_or(NodeError::Broken("a connection without a certificate"))?;
+        let verified = tls
+            .verifier
+            .verify_server_cert(leaf, intermediates, &self.host, &[], UnixTime::now());
+        verified.map(drop).map_err(|error| NodeError::Unreachable {
+            peer: peer.name.clone(),
+            why: explain(&error),
+        })
+    }
 }
 
 /// Whether a peer's certificate carries the key that an agreement pins.
@@ -70,7 +99,7 @@ pub(crate) fn check_key(
 /// gone.
 pub(crate) async fn dial(
     peer: &Peer,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Dialler>,
     limits: &Limits,
     traffic: Arc<Traffic>,
 ) -> Result<Dialled, NodeError> {
@@ -81,7 +110,7 @@ pub(crate) async fn dial(
 /// have no other sign.
 pub(crate) async fn dial_standing(
     peer: &Peer,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Dialler>,
     limits: &Limits,
     traffic: Arc<Traffic>,
 ) -> Result<Dialled, NodeError> {
@@ -93,7 +122,7 @@ pub(crate) async fn dial_standing(
 
 async fn connect(
     peer: &Peer,
-    tls: Arc<ClientConfig>,
+    tls: Arc<Dialler>,
     limits: &Limits,
     traffic: Arc<Traffic>,
     endpoint: Endpoint,
@@ -107,14 +136,15 @@ async fn connect(
         .rsplit_once(':')
         .map_or(peer.address.as_str(), |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let server =
+    let host =
         ServerName::try_from(host.to_owned()).map_err(|_| unreachable("its address is no host name or IP".into()))?;
+    let server = host.clone();
     let connect = async {
         let tcp = TcpStream::connect(&peer.address)
             .await
             .map_err(|error| unreachable(error.to_string()))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-        let stream = TlsConnector::from(tls)
+        let stream = TlsConnector::from(Arc::clone(&tls.config))
             .connect(server, Counted::new(tcp, traffic))
             .await;
         let mut stream = stream.map_err(|error| unreachable(cause(&error)))?;
@@ -129,8 +159,12 @@ async fn connect(
     let stream = timeout(limits.connect, connect)
         .await
         .map_err(|_| unreachable(format!("no answer within {:?} (limit connect)", limits.connect)))??;
-    let certificate =
-        Certificate::of(stream.get_ref().1.peer_certificates()).map_err(|error| unreachable(error.to_string()))?;
+    let chain = stream.get_ref().1.peer_certificates();
+    let certificate = Certificate::of(chain).map_err(|error| unreachable(error.to_string()))?;
+    let callee = Callee {
+        chain: chain.unwrap_or_default().to_vec(),
+        host,
+    };
     if certificate.id != peer.id {
         return Err(unreachable(format!(
             "its certificate is of {}, not of {}",
@@ -161,6 +195,7 @@ async fn connect(
         pictures,
         actions,
         certificate,
+        callee,
     })
 }
 
@@ -177,6 +212,7 @@ pub(crate) fn refusal(peer: &str, status: &Status) -> NodeError {
         Some(_) => NodeError::PeerRefused {
             peer,
             message: plain(status.message()),
+            limit: None,
         },
         // a status that the gRPC library made
         None if status.code() == Code::OutOfRange => NodeError::of_stream(&peer, status),

@@ -21,7 +21,12 @@ pub(crate) enum NodeError {
     },
     /// The peer said no.
     #[error("{peer} refused: {message}")]
-    PeerRefused { peer: String, message: String },
+    PeerRefused {
+        peer: String,
+        message: String,
+        /// Which of its limits was met, where it says so.
+        limit: Option<String>,
+    },
     /// The peer could not be reached, or the link broke.
     #[error("{peer} cannot be reached: {why}")]
     Unreachable { peer: String, why: String },

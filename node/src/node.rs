@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use overlap_audit::Digest;
 use overlap_store::Store;
-use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,7 +25,7 @@ use crate::{
     rules::Rules,
     server::ServeError,
     session::picture::Parts,
-    tls::{Listener, TlsError},
+    tls::{Dialler, Listener, TlsError},
     witness::Correspondence,
 };
 
@@ -70,7 +69,7 @@ pub(crate) struct Node {
 pub(crate) struct Tls {
     pub(crate) peer: Arc<ArcSwap<Listener>>,
     pub(crate) operator: Arc<ArcSwap<Listener>>,
-    pub(crate) dial: ArcSwap<ClientConfig>,
+    pub(crate) dial: ArcSwap<Dialler>,
 }
 
 impl Node {
@@ -154,7 +153,7 @@ impl Tls {
         Ok(Self {
             peer: Arc::new(ArcSwap::from_pointee(config.peer.tls.listener()?)),
             operator: Arc::new(ArcSwap::from_pointee(config.operator.tls.listener()?)),
-            dial: ArcSwap::from_pointee(config.peer.tls.client_config()?),
+            dial: ArcSwap::from_pointee(config.peer.tls.dialler()?),
         })
     }
 

@@ -277,7 +277,7 @@ impl Orders {
             return match rule {
                 OrderRule::None => Ok(()),
                 OrderRule::Required => denied(format!(
-                    "agreement {} asks for an order: name one with --order",
+                    "agreement {} asks for an order: name one with --order (of an action: overlap action join ID --order ORDER)",
                     usage.agreement.id
                 )),
             };

@@ -35,7 +35,9 @@ use crate::{
     rules::{self, Action, Asker, Query, Resource, Rules},
     trace::TraceContext,
 };
-use cover::{Ask, Drawing, check_dataset, check_own, check_size, check_standing, choose, cite, join, mode_of, quotas};
+use cover::{
+    Ask, Drawing, check_dataset, check_own, check_size, check_standing, choose, cite, join, mode_of, not_for, quotas,
+};
 
 /// Leave to run one query: whatever code runs it has been through here.
 pub(crate) struct Permit<T = Terms> {

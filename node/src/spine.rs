@@ -113,8 +113,8 @@ pub(crate) async fn run<S: Session>(
             .map_or(0, |supplied| supplied.load(Ordering::Relaxed));
         let (outcome, detail) = match &ended {
             Ok((outcome, _)) => (*outcome, finding.remark.take()),
-            // what was cut after something was handed over was not refused
-            Err(error) if error.outcome() == Outcome::Denied && supplied > 0 => {
+            // what was cut after something was handed over was not refused, nor what stood until then
+            Err(error) if error.outcome() == Outcome::Denied && (supplied > 0 || opened.terms().goes_on()) => {
                 (Outcome::Error, Some(error.to_string()))
             }
             Err(error) => (error.outcome(), Some(error.to_string())),

@@ -64,6 +64,12 @@ pub(crate) struct Listener {
     pub(crate) verifier: Arc<dyn ClientCertVerifier>,
 }
 
+/// What a node has in force where it calls: how it shows itself, and how it checks callees.
+pub(crate) struct Dialler {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) verifier: Arc<WebPkiServerVerifier>,
+}
+
 impl Material {
     /// What this side shows and demands where it listens.
     pub(crate) fn listener(&self) -> Result<Listener, TlsError> {
@@ -91,7 +97,7 @@ impl Material {
     }
 
     /// What this side shows and demands where it calls.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, TlsError> {
+    pub(crate) fn dialler(&self) -> Result<Dialler, TlsError> {
         let provider = provider();
         let verifier = WebPkiServerVerifier::builder_with_provider(self.roots()?, Arc::clone(&provider))
             .with_crls(self.crls()?)
@@ -101,12 +107,15 @@ impl Material {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| self.unusable(&self.certificate, &error))?
-            .with_webpki_verifier(verifier)
+            .with_webpki_verifier(Arc::clone(&verifier))
             .with_client_auth_cert(self.chain()?, self.private_key()?)
             .map_err(|error| self.unusable(&self.certificate, &error))?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         config.resumption = Resumption::disabled();
-        Ok(config)
+        Ok(Dialler {
+            config: Arc::new(config),
+            verifier,
+        })
     }
 
     pub(crate) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {

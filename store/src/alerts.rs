@@ -1,6 +1,6 @@
 //! Alerts of actions: hits that two agencies have been told of, and what their people make of them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use jiff::Timestamp;
 use overlap_audit::Digest;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Inner, OwnRecord, StoreError,
+    Inner, OwnRecord, StoreError, dataset,
+    follow_ups::FollowUps,
     kept::Kept,
     keys::{Cf, TAG},
 };
@@ -194,12 +195,30 @@ impl Alerts {
         Ok(self.0.rows()?.map(|row| row.map(|(_, one)| one)))
     }
 
-    /// Erases those that `gone` picks, and takes them off the disk. Returns how many.
+    /// Erases those that `gone` picks, with what was told behind them, and takes all of it off the disk. Returns how many rows that were.
+    /// `removed` is called when they can be read no more: taking them off the disk takes longer.
     ///
     /// # Errors
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
-    pub fn erase(&self, gone: impl Fn(&Alert) -> bool) -> Result<u64, StoreError> {
-        self.0.erase(gone)
+    pub fn erase(
+        &self,
+        follow_ups: &FollowUps,
+        gone: impl Fn(&Alert) -> bool,
+        removed: impl FnOnce(),
+    ) -> Result<u64, StoreError> {
+        let writing = self.0.inner().write_lock();
+        let mut ids = HashSet::new();
+        for alert in self.iter()? {
+            let alert = alert?;
+            if gone(&alert) {
+                ids.insert((alert.as_holder, alert.id, alert.check));
+            }
+        }
+        let erased = follow_ups.remove(&writing, |row| ids.contains(&(row.as_holder, row.id, row.about)))?
+            + self.0.remove(&writing, gone)?;
+        removed();
+        dataset::scrub(self.0.inner(), &writing)?;
+        Ok(erased)
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Inner, StoreError,
+    Inner, StoreError, Writing,
     kept::Kept,
     keys::{Cf, TAG},
 };
@@ -153,6 +153,10 @@ impl FollowUps {
     /// [`StoreError::Rocks`], [`StoreError::Crypto`], [`StoreError::Damaged`].
     pub fn erase(&self, gone: impl Fn(&FollowUp) -> bool) -> Result<u64, StoreError> {
         self.0.erase(gone)
+    }
+
+    pub(crate) fn remove(&self, writing: &Writing<'_>, gone: impl Fn(&FollowUp) -> bool) -> Result<u64, StoreError> {
+        self.0.remove(writing, gone)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
-    Inner, StoreError, dataset,
+    Inner, StoreError, Writing, dataset,
     keys::{self, Cf, TAG},
     synced,
 };
@@ -32,6 +32,10 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
             cf,
             row: PhantomData,
         }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     pub(crate) fn tag(&self, what: &[u8], of: &[u8]) -> [u8; TAG] {
@@ -69,8 +73,15 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
 
     /// Erases the rows that `gone` picks, and takes them off the disk. Returns how many.
     pub(crate) fn erase(&self, gone: impl Fn(&T) -> bool) -> Result<u64, StoreError> {
-        let cf = self.inner.cf(self.cf)?;
         let writing = self.inner.write_lock();
+        let erased = self.remove(&writing, gone)?;
+        dataset::scrub(&self.inner, &writing)?;
+        Ok(erased)
+    }
+
+    /// Removes the rows that `gone` picks, to be taken off the disk by [`dataset::scrub`]. Returns how many.
+    pub(crate) fn remove(&self, _: &Writing<'_>, gone: impl Fn(&T) -> bool) -> Result<u64, StoreError> {
+        let cf = self.inner.cf(self.cf)?;
         let mut erased = 0;
         let mut rows = self.rows()?;
         loop {
@@ -92,8 +103,6 @@ impl<T: Serialize + DeserializeOwned> Kept<T> {
                 self.inner.db.write_opt(writes, &synced())?;
             }
         }
-        drop(rows);
-        dataset::scrub(&self.inner, &writing)?;
         Ok(erased)
     }
 

@@ -28,7 +28,7 @@ use crate::{
 /// allows, no-hit, unreachable or refused. Values are never given as arguments, which other users of the machine can see.
 #[derive(clap::Args)]
 #[command(
-    after_help = "A line is a value (with --kind), or a kind and a value, or several of one person with tabs in between, or a JSON object:\n  06-12345678\n  phone 06-12345678\n  document NXB12345\tperson Jan van den Berg|1985-02-23\n  {\"phone\": \"06-12345678\", \"person\": \"Jan van den Berg|1985-02-23\", \"case\": \"JAD-7\", \"reason\": \"stop on the A2\"}\n\nExamples:\n  overlap action check jad-2026-06 --kind phone --case JAD-2026-06 --reason \"stop on the A2\"\n  overlap action check watch-74 --file list.jsonl --case CC-74 --reason \"unlocated convicts\" --json"
+    after_help = "A line is a value (with --kind), or a kind and a value, or several of one person with tabs (here <TAB>, not blanks) in between, or a JSON object:\n  06-12345678\n  phone 06-12345678\n  document NXB12345<TAB>person Jan van den Berg|1985-02-23\n  {\"phone\": \"06-12345678\", \"person\": \"Jan van den Berg|1985-02-23\", \"case\": \"JAD-7\", \"reason\": \"stop on the A2\"}\n\nExamples:\n  overlap action check jad-2026-06 --kind phone --case JAD-2026-06 --reason \"stop on the A2\"\n  overlap action check watch-74 --file list.jsonl --case CC-74 --reason \"unlocated convicts\" --json"
 )]
 pub(crate) struct Args {
     /// The action, by its id or the first 8 digits or more of its hash
@@ -142,19 +142,35 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
         Err(error) => return Err(Failure::usage(error)),
     };
     output.say(format!(
-        "{} checks, {} hits; {} lines could not be read",
-        grouped(sum.checks),
-        grouped(sum.hits),
-        grouped(bad)
+        "{}, {}; {} refused, {} could not be read",
+        many(sum.checks, "check"),
+        many(sum.hits, "hit"),
+        grouped(sum.refusals),
+        many(bad, "line")
     ))?;
     let (all_refused, none_answered) = (sum.checks == sum.refusals, sum.checks == sum.unanswered);
+    let refused = |why: String| {
+        let of = match sum.checks {
+            1 => String::new(),
+            _ => format!(
+                "{} of {} were refused; the last: ",
+                grouped(sum.refusals),
+                many(sum.checks, "check")
+            ),
+        };
+        Failure::new(client::Kind::Refused, anyhow!("{of}{why}"))
+    };
     match (sum.refused, bad) {
-        (Some(why), _) if all_refused => Err(Failure::new(client::Kind::Refused, anyhow!("{why}"))),
+        (Some(why), _) if all_refused => Err(refused(why)),
         _ if sum.checks > 0 && none_answered => Err(Failure::new(
             client::Kind::Unreachable,
             anyhow!("no partner answered: see `overlap action status`"),
         )),
-        (_, bad) if bad > 0 => Err(Failure::usage(anyhow!("{bad} lines could not be read: see above"))),
+        (_, bad) if bad > 0 => Err(Failure::usage(anyhow!(
+            "{} could not be read: see above",
+            many(bad, "line")
+        ))),
+        (Some(why), _) if sum.unasked > 0 => Err(refused(why)),
         _ => Ok(()),
     }
 }
@@ -239,6 +255,8 @@ pub(crate) struct Checked {
     unanswered: u64,
     /// Checks that were refused whole, here or by all partners, and why the last was.
     pub(crate) refusals: u64,
+    /// Checks that were refused here: no partner was asked.
+    unasked: u64,
     pub(crate) refused: Option<String>,
 }
 
@@ -267,7 +285,7 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                     line(output, &shape)?;
                     continue;
                 }
-                if shape.outcome == "no-hit" {
+                if shape.outcome == "no-hit" && shape.detail.is_none() {
                     silent.entry(check).or_default().push(shape.partner);
                     continue;
                 }
@@ -290,6 +308,7 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
                 sum.hits += u64::from(done.hits > 0);
                 sum.unanswered += u64::from(done.answered == 0);
                 let refused = Some(done.refused).filter(|why| !why.is_empty());
+                sum.unasked += u64::from(refused.is_some());
                 let by_all = refusing
                     .remove(&check)
                     .filter(|(partners, _)| *partners == done.partners);
@@ -329,6 +348,12 @@ async fn show(answers: &mut Streaming<pb::CheckResponse>, output: &mut Output) -
         }
     }
     Ok(sum)
+}
+
+/// A number of things, in words.
+fn many(number: u64, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{s}", grouped(number))
 }
 
 /// A line of JSON.

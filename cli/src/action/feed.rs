@@ -14,7 +14,7 @@ use crate::{
 
 /// Follow the alerts of your agency: hits of your checks, and of others' on what you hold
 ///
-/// Prints every alert as it is, then each as it changes, until the action ends; with --json a line each. An alert goes from new over claimed to
+/// Prints every alert as it is, then each as it changes, until the action ends; with --json a line each, and at the end {"over": true}. An alert goes from new over claimed to
 /// confirmed or false, or is handed over to the other agency; one that nobody claims in time is raised again.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +34,12 @@ pub(crate) struct Handle {
     /// Why, in words; goes to your log
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: String,
+}
+
+/// The last line of a feed that ends by itself, in JSON.
+#[derive(Serialize)]
+struct Over {
+    over: bool,
 }
 
 /// An alert, in JSON.
@@ -213,6 +219,8 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
     match (once, any) {
         (true, true) => Ok(()),
         (true, false) => output.say("there are no alerts"),
+        // who watches must not take the silence for a quiet day
+        (false, _) if output.json() => line(output, &Over { over: true }),
         (false, _) => output.say("the feed is over: the action has ended, or your agency has left it"),
     }
 }

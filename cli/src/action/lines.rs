@@ -1,9 +1,13 @@
 //! What is to be checked, as people and machines write it: a line for each person or thing.
 
-use std::str::FromStr as _;
+use std::{collections::HashSet, fmt, str::FromStr as _};
 
 use overlap_proto::{action::MOST_WISHED, pb::operator as pb};
 use overlap_records::{DateOrder, Hints, Identifier, Kind, Region, Rejection};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::Value;
 
 /// How lines are read.
@@ -33,6 +37,9 @@ impl Reading {
         };
         match (self.kind, line.starts_with('{')) {
             (_, true) => self.json(line, &mut wish)?,
+            (Some(_), false) if line.contains('\t') => {
+                return Err("a tab parts identifiers of different kinds: leave out --kind".to_owned());
+            }
             (Some(kind), false) => wish.identifiers.push(self.identifier(kind, line)?),
             (None, false) => {
                 for part in line.split('\t').map(str::trim).filter(|part| !part.is_empty()) {
@@ -56,24 +63,28 @@ impl Reading {
     /// `{"phone": "06-12345678", "person": ["Jan Jansen|1985-02-23"], "case": "...", "reason": "..."}`
     fn json(&self, line: &str, wish: &mut pb::CheckWish) -> Result<(), String> {
         const MUST: &str = "it has to be a JSON object whose keys are kinds, case or reason, with texts";
-        let Ok(Value::Object(fields)) = serde_json::from_str(line) else {
+        let Ok(Fields(fields)) = serde_json::from_str(line) else {
             return Err(MUST.to_owned());
         };
-        for (key, value) in fields {
+        let mut keys = HashSet::new();
+        for (key, value) in &fields {
+            if !keys.insert(key) {
+                return Err("a key comes twice: give several values as a list".to_owned());
+            }
             let values = match value {
-                Value::Array(values) => values,
-                one => vec![one],
+                Value::Array(values) => values.as_slice(),
+                one => std::slice::from_ref(one),
             };
             for value in values {
                 let Value::String(text) = value else {
                     return Err(MUST.to_owned());
                 };
                 match key.as_str() {
-                    "case" => wish.case_reference = text,
-                    "reason" => wish.reason = text,
+                    "case" => wish.case_reference.clone_from(text),
+                    "reason" => wish.reason.clone_from(text),
                     kind => {
                         let kind = kind_of(kind, "each key")?;
-                        wish.identifiers.push(self.identifier(kind, &text)?);
+                        wish.identifiers.push(self.identifier(kind, text)?);
                     }
                 }
             }
@@ -82,6 +93,12 @@ impl Reading {
     }
 
     fn identifier(&self, kind: Kind, raw: &str) -> Result<pb::Identifier, String> {
+        // what would be looked up with the word in it hits nothing, and looks like a good answer
+        if let Some(word) = raw.split_whitespace().find_map(|word| Kind::from_str(word).ok()) {
+            return Err(format!(
+                "the word {word} stands within a value of kind {kind}: with --kind a line is the value alone; without it tabs, not blanks, part several identifiers"
+            ));
+        }
         let hints = Hints {
             region: self.region,
             dates: self.dates,
@@ -92,6 +109,31 @@ impl Reading {
             kind: kind.to_string(),
             canonical: made.canonical().to_owned(),
         })
+    }
+}
+
+/// The fields of a JSON object as they stand there, also where a key comes twice.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Each)
     }
 }
 
@@ -158,6 +200,23 @@ mod tests {
         assert!(reading(None).line(1, &many).unwrap_err().contains("32"));
         for nothing in ["", "   ", "# a remark"] {
             assert!(reading(None).line(1, nothing).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn what_would_be_looked_up_wrongly_is_refused() {
+        for (line, kind, why) in [
+            ("document NXA00002", Some(Kind::Document), "the word document"),
+            ("NXA00002\tNXB00001", Some(Kind::Document), "a tab"),
+            ("document NXA00002 phone 06-12345678", None, "the word phone"),
+            ("person Jan Jansen phone 06-12345678", None, "the word phone"),
+            (r#"{"document": "NXA00001", "document": "NXZ99999"}"#, None, "twice"),
+        ] {
+            let error = reading(kind).line(1, line).unwrap_err();
+            assert!(
+                error.contains(why) && !error.contains("NX") && !error.contains("1234"),
+                "{line}: {error}"
+            );
         }
     }
 

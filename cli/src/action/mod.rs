@@ -4,6 +4,7 @@ mod check;
 mod feed;
 mod lines;
 mod print;
+mod settled;
 
 pub(crate) use check::checks;
 pub(crate) use feed::AlertShape;
@@ -43,11 +44,18 @@ pub(crate) enum Command {
         /// Id of the order that you check under, where the agreement wants one
         #[arg(long)]
         order: Option<String>,
+        #[command(flatten)]
+        wait: settled::Wait,
     },
     /// Take part no more: your keys and what was made with them are gone at once
     Leave(Step),
     /// Start an action, or let it go on
-    Start(Step),
+    Start {
+        #[command(flatten)]
+        step: Step,
+        #[command(flatten)]
+        wait: settled::Wait,
+    },
     /// Let nobody check anything for now
     Pause(Step),
     /// End an action, for good
@@ -166,11 +174,17 @@ pub(crate) async fn run(connection: Connection, command: Command, output: &mut O
             let told = client::actions(&settings).await?.invite(request).await?.into_inner();
             heard(told, output)
         }
-        Command::Join { step, order } => make(&settings, "join", step, order, output).await,
-        Command::Leave(step) => make(&settings, "leave", step, None, output).await,
-        Command::Start(step) => make(&settings, "start", step, None, output).await,
-        Command::Pause(step) => make(&settings, "pause", step, None, output).await,
-        Command::End(step) => make(&settings, "end", step, None, output).await,
+        Command::Join { step, order, wait } => {
+            let told = make(&settings, "join", step, order).await?;
+            heard(wait.until_ready(&settings, told, output).await?, output)
+        }
+        Command::Start { step, wait } => {
+            let told = make(&settings, "start", step, None).await?;
+            heard(wait.until_ready(&settings, told, output).await?, output)
+        }
+        Command::Leave(step) => heard(make(&settings, "leave", step, None).await?, output),
+        Command::Pause(step) => heard(make(&settings, "pause", step, None).await?, output),
+        Command::End(step) => heard(make(&settings, "end", step, None).await?, output),
         Command::Status { action } => {
             let request = pb::ListActionsRequest {
                 action: action.unwrap_or_default(),
@@ -207,21 +221,14 @@ fn request(args: Create) -> pb::CreateActionRequest {
     }
 }
 
-async fn make(
-    settings: &Settings,
-    verb: &str,
-    step: Step,
-    order: Option<String>,
-    output: &mut Output,
-) -> Result<(), Failure> {
+async fn make(settings: &Settings, verb: &str, step: Step, order: Option<String>) -> Result<pb::Action, Failure> {
     let request = pb::StepActionRequest {
         action: step.action,
         verb: verb.to_owned(),
         reason: step.reason,
         order: order.unwrap_or_default(),
     };
-    let told = client::actions(settings).await?.step(request).await?.into_inner();
-    heard(told, output)
+    Ok(client::actions(settings).await?.step(request).await?.into_inner())
 }
 
 fn heard(told: pb::Action, output: &mut Output) -> Result<(), Failure> {

@@ -13,6 +13,25 @@ use crate::{
     settings::Connection,
 };
 
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Names of peers that are to be parties: separated by commas, or repeated
+    #[arg(long = "with", value_name = "PEER", value_delimiter = ',', required = true)]
+    with: Vec<String>,
+    /// Id of the agreement
+    #[arg(long)]
+    id: String,
+    /// What each may ask another: separated by commas, or repeated
+    #[arg(long = "mode", value_name = "MODE", value_delimiter = ',', default_values = ["hits", "count"], value_parser = ["count", "hits", "picture", "action"])]
+    modes: Vec<String>,
+    /// Let your agency ask the others, and not the other way round
+    #[arg(long)]
+    one_way: bool,
+    /// File to write; standard output otherwise
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
 /// A draft, in JSON.
 #[derive(Serialize)]
 struct DraftShape {
@@ -20,23 +39,18 @@ struct DraftShape {
     draft: String,
 }
 
-pub(super) async fn run(
-    connection: Connection,
-    with: Vec<String>,
-    id: &str,
-    one_way: bool,
-    out: Option<PathBuf>,
-    output: &mut Output,
-) -> Result<(), Failure> {
+pub(super) async fn run(connection: Connection, args: Args, output: &mut Output) -> Result<(), Failure> {
     let mut client = client::connect(&connection.check()?).await?;
-    let request = pb::DraftAgreementRequest { peers: with };
+    let request = pb::DraftAgreementRequest {
+        peers: args.with.clone(),
+    };
     let parties = client.draft_agreement(request).await?.into_inner();
-    let draft = draft(id, &parties, one_way, Timestamp::now());
-    if let Some(path) = &out {
+    let draft = draft(&args, &parties, Timestamp::now());
+    if let Some(path) = &args.out {
         write_new(&[NewFile::public(path.clone(), draft.as_bytes())]).map_err(Failure::usage)?;
     }
     let shape = DraftShape {
-        file: out.map(|path| path.display().to_string()),
+        file: args.out.map(|path| path.display().to_string()),
         draft,
     };
     output.print(&shape, |out| match &shape.file {
@@ -64,7 +78,8 @@ pub(super) async fn run(
     })
 }
 
-fn draft(id: &str, found: &pb::DraftAgreementResponse, one_way: bool, now: Timestamp) -> String {
+fn draft(args: &Args, found: &pb::DraftAgreementResponse, now: Timestamp) -> String {
+    let (id, modes) = (&args.id, &args.modes);
     let midnight = |days: i64| {
         let day = TimeZone::UTC.to_datetime(now).date().saturating_add(days.days());
         format!("{day}T00:00:00Z")
@@ -101,13 +116,13 @@ fn draft(id: &str, found: &pb::DraftAgreementResponse, one_way: bool, now: Times
          # [[authority]]\n# name = \"Openbaar Ministerie\"\n# country = \"NL\"\n# signing_key = \"...\"\n",
     );
     let names: Vec<&str> = found.parties.iter().map(|party| party.name.as_str()).collect();
-    let askers = if one_way { 1 } else { names.len() };
+    let askers = if args.one_way { 1 } else { names.len() };
     for asker in names.iter().take(askers) {
         for holder in names.iter().filter(|holder| *holder != asker) {
             let _ = write!(
                 text,
                 "\n[[grant]]\nasker = {asker:?}\nholder = {holder:?}\ndataset = \"cases\"\n\
-                 modes = [\"hits\", \"count\"]        # also: picture, action\n\
+                 modes = {modes:?}        # of count, hits, picture, action\n\
                  kinds = [\"phone\", \"plate\", \"document\", \"iban\", \"person\"]\n\
                  # roles = [\"suspect\", \"convicted\"]  # of the holder's records; all unless given\n\
                  # visibility = [\"a\", \"b\", \"c\"]\n\

@@ -27,20 +27,7 @@ use shape::{AgreementShape, ChangeShape, DeliveryShape};
 pub(crate) enum Command {
     /// Write a draft: who the parties are is asked of their nodes, the rest is for you to fill in
     #[command(after_help = "Example:\n  overlap agreement draft --with kmar --id thb-2027 --out thb-2027.toml")]
-    Draft {
-        /// Names of peers that are to be parties: separated by commas, or repeated
-        #[arg(long = "with", value_name = "PEER", value_delimiter = ',', required = true)]
-        with: Vec<String>,
-        /// Id of the agreement
-        #[arg(long)]
-        id: String,
-        /// Let your agency ask the others, and not the other way round
-        #[arg(long)]
-        one_way: bool,
-        /// File to write; standard output otherwise
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    Draft(draft::Args),
     /// Sign a draft with your node's key, and hand it to the other parties
     #[command(
         after_help = "Example:\n  overlap agreement propose thb-2027.toml --reason \"as decided on 12 November\""
@@ -135,7 +122,7 @@ struct Changed {
 
 pub(crate) async fn run(connection: Connection, command: Command, output: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::Draft { with, id, one_way, out } => draft::run(connection, with, &id, one_way, out, output).await,
+        Command::Draft(args) => draft::run(connection, args, output).await,
         Command::Propose { file, why } => {
             let signed: Signed<Agreement> = draft_of(&file)?;
             let document = serde_json::to_vec(signed.document()).map_err(Failure::internal)?;

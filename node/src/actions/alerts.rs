@@ -32,6 +32,8 @@ pub(super) struct Alerts {
     rows: Mutex<BTreeMap<Key, Alert>>,
     /// Those that nobody claimed in time, told once.
     escalated: Mutex<BTreeSet<Key>>,
+    /// Those that the other side is told of once more, though the disk has it that it was told.
+    retold: Mutex<BTreeSet<Key>>,
     /// Held from reading a row to writing it; true: the action has ended, and nothing is written any more.
     writing: tokio::sync::Mutex<bool>,
     changed: broadcast::Sender<Key>,
@@ -61,6 +63,7 @@ impl Alerts {
         Ok(Self {
             rows: Mutex::new(rows),
             escalated: Mutex::default(),
+            retold: Mutex::default(),
             writing: tokio::sync::Mutex::new(false),
             changed: broadcast::channel(BEHIND).0,
         })
@@ -108,38 +111,24 @@ impl Alerts {
     pub(super) async fn raise(&self, node: &Arc<Node>, alert: Alert, row: Option<FollowUp>) -> Result<bool, NodeError> {
         let _turn = self.turn().await?;
         self.check_own_id(&alert)?;
-        if let Some(row) = row {
-            let store = Arc::clone(&node.store);
-            let deciding = node.deciding.lock().await;
-            // claimed again after a link broke: what was decided, or heard, meanwhile stays
-            blocking(move || match store.follow_ups().get(row.as_holder, row.id)? {
-                None => Ok::<_, NodeError>(store.follow_ups().put(&[row])?),
-                Some(kept) if (&kept.peer, kept.kind, &kept.canonical) == (&row.peer, row.kind, &row.canonical) => {
-                    Ok(())
-                }
-                Some(_) => Err(NodeError::refused(
-                    Reason::InvalidRequest,
-                    "the id of the alert is of another",
-                )),
-            })
-            .await??;
-            drop(deciding);
+        if let Some(row) = &row {
+            keep_row(node, row.clone(), false).await?;
         }
         let key = (alert.as_holder, alert.id);
-        if let Some(known) = self.get(key) {
-            // what was heard of it from the other side first lacks what this side knows
-            if known.canonical.is_some() || alert.canonical.is_none() {
-                return Ok(false);
-            }
-            let more = Alert {
-                steps: known.steps,
-                ..alert
-            };
-            self.put(node, more).await?;
-            return Ok(true);
+        let known = self.get(key);
+        // what was heard of it from the other side first lacks what this side knows
+        let is_new = known
+            .as_ref()
+            .is_none_or(|known| known.canonical.is_none() && alert.canonical.is_some());
+        if is_new {
+            let steps = known.map_or_else(Vec::new, |known| known.steps);
+            self.put(node, Alert { steps, ..alert }).await?;
         }
-        self.put(node, alert).await?;
-        Ok(true)
+        // after the alert, by which the end of the action finds it
+        if let Some(row) = row {
+            keep_row(node, row, true).await?;
+        }
+        Ok(is_new)
     }
 
     /// Refuses what a partner claims under an id of another identifier, which would be told without an alert, and what it claims of one check
@@ -176,6 +165,7 @@ impl Alerts {
         let key = (alert.as_holder, alert.id);
         let (store, kept) = (Arc::clone(&node.store), alert.clone());
         blocking(move || store.alerts().put(&kept)).await??;
+        self.retold().remove(&key);
         let is_untold = alert.is_untold;
         self.rows().insert(key, alert);
         // nobody may be listening
@@ -229,7 +219,13 @@ impl Alerts {
     pub(super) fn tell_again(&self, node: &Node, peer: &str) {
         let mut is_due = false;
         let mut rows = self.rows();
-        for alert in rows.values_mut().filter(|alert| alert.peer == peer && !alert.is_hidden) {
+        for (key, alert) in rows
+            .iter_mut()
+            .filter(|(_, alert)| alert.peer == peer && !alert.is_hidden)
+        {
+            if !alert.is_untold {
+                self.retold().insert(*key);
+            }
             (alert.is_untold, is_due) = (true, true);
         }
         drop(rows);
@@ -238,10 +234,15 @@ impl Alerts {
         }
     }
 
+    fn retold(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+        self.retold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a partner was told.
     pub(super) async fn told(&self, node: &Arc<Node>, words: &[AlertWord]) -> Result<(), NodeError> {
-        let _turn = self.turn().await?;
         for word in words {
+            // each in its turn: hits of others come in between
+            let _turn = self.turn().await?;
             if let Some(alert) = self.get((word.as_holder, word.alert)) {
                 self.settle(node, alert, word.steps.len()).await?;
             }
@@ -256,9 +257,13 @@ impl Alerts {
             return Ok(());
         }
         alert.is_untold = false;
-        let (store, kept) = (Arc::clone(&node.store), alert.clone());
-        blocking(move || store.alerts().put(&kept)).await??;
-        self.rows().insert((alert.as_holder, alert.id), alert);
+        let key = (alert.as_holder, alert.id);
+        let is_on_disk = self.retold().remove(&key);
+        if !is_on_disk {
+            let (store, kept) = (Arc::clone(&node.store), alert.clone());
+            blocking(move || store.alerts().put(&kept)).await??;
+        }
+        self.rows().insert(key, alert);
         Ok(())
     }
 
@@ -270,8 +275,9 @@ impl Alerts {
         peer: &Peer,
         words: Vec<AlertWord>,
     ) -> Result<(), NodeError> {
-        let _turn = self.turn().await?;
         for word in words {
+            // each in its turn: hits of others come in between
+            let _turn = self.turn().await?;
             let key = (!word.as_holder, word.alert);
             let steps: Vec<AlertStep> = word.steps.iter().map(|done| step(done, &peer.id)).collect();
             let mut alert = match self.get(key) {
@@ -318,6 +324,23 @@ impl Alerts {
     pub(super) fn unclaimed(&self) -> u64 {
         self.rows().values().filter(|alert| alert.state().name == "new").count() as u64
     }
+}
+
+/// Keeps what is to be decided or known of a hit, unless it is there; refused under the id of another. `for_good`: not only looked at.
+async fn keep_row(node: &Arc<Node>, row: FollowUp, for_good: bool) -> Result<(), NodeError> {
+    let store = Arc::clone(&node.store);
+    let _deciding = node.deciding.lock().await;
+    // claimed again after a link broke: what was decided, or heard, meanwhile stays
+    blocking(move || match store.follow_ups().get(row.as_holder, row.id)? {
+        None if for_good => Ok(store.follow_ups().put(&[row])?),
+        None => Ok(()),
+        Some(kept) if (&kept.peer, kept.kind, &kept.canonical) == (&row.peer, row.kind, &row.canonical) => Ok(()),
+        Some(_) => Err(NodeError::refused(
+            Reason::InvalidRequest,
+            "the id of the alert is of another",
+        )),
+    })
+    .await?
 }
 
 pub(super) fn is_escalated(alert: &Alert, after: Duration, now: Timestamp) -> bool {

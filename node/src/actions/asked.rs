@@ -1,11 +1,10 @@
 //! A check as a user asked it: the same for all partners.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
 };
 
-use jiff::Timestamp;
 use overlap_proto::{
     action::{Asking, CheckOpen, CheckWish},
     fault::Reason,
@@ -15,14 +14,12 @@ use overlap_records::{Identifier, Kind};
 use uuid::Uuid;
 
 use super::live::Live;
-use crate::{
-    error::NodeError,
-    node::{Node, now},
-    policy::User,
-};
+use crate::{error::NodeError, node::Node, policy::User};
 
 /// One check, as it was asked: the same for all partners.
 pub(super) struct Asked {
+    /// Tells it from others: its alerts have ids of their own.
+    pub(super) id: Uuid,
     pub(super) person: String,
     pub(super) role: String,
     pub(super) case_reference: String,
@@ -31,19 +28,21 @@ pub(super) struct Asked {
     pub(super) wanted: Vec<Wanted>,
     /// Kinds of what is wanted: ascending, each once.
     pub(super) kinds: Vec<Kind>,
-    /// Items of all that is wanted, in order.
+    /// Items of all that is wanted, each once: a holder would see what is equal.
     pub(super) items: Vec<Stored>,
     /// Partners that have answered it, by id: the key that they answered under, and the transaction.
     answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
     /// Partners at which it counts, by id: one that it is asked at again does not count twice.
     counted: Mutex<BTreeSet<String>>,
-    pub(super) at: Timestamp,
+    /// Partners at which it counts that it was not answered.
+    missed: Mutex<BTreeSet<String>>,
 }
 
 /// An identifier, with the match keys that it is looked up by.
 pub(super) struct Wanted {
     pub(super) identifier: Identifier,
-    pub(super) keys: Vec<u16>,
+    /// Each with the place of its item.
+    pub(super) keys: Vec<(u16, usize)>,
 }
 
 impl Asked {
@@ -56,15 +55,18 @@ impl Asked {
         role: &str,
     ) -> Result<Self, NodeError> {
         let profile = &node.config.profile;
-        let (mut wanted, mut items) = (Vec::new(), Vec::new());
+        let (mut wanted, mut items, mut places) = (Vec::new(), Vec::new(), HashMap::new());
         for identifier in wish.identifiers {
             let mut keys = Vec::new();
             for key in identifier.match_keys(profile) {
                 let Some(rule) = profile.keys().get(usize::from(key.key())) else {
                     continue;
                 };
-                keys.push(key.key());
-                items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
+                let place = *places.entry((key.key(), key.as_bytes().to_vec())).or_insert_with(|| {
+                    items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
+                    items.len() - 1
+                });
+                keys.push((key.key(), place));
             }
             if keys.is_empty() {
                 let message = format!(
@@ -81,10 +83,12 @@ impl Asked {
         }
         let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
         if let Some(kind) = kinds.iter().find(|kind| !live.kinds.contains(kind)) {
-            let message = format!("the action is not about kind {kind}");
+            let about: Vec<&str> = live.kinds.iter().map(|kind| kind.as_str()).collect();
+            let message = format!("the action is not about kind {kind}, but about {}", about.join(", "));
             return Err(NodeError::refused(Reason::AgreementDenied, message));
         }
         Ok(Self {
+            id: Uuid::new_v4(),
             person: user.id.clone(),
             role: role.to_owned(),
             case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
@@ -95,7 +99,7 @@ impl Asked {
             items: Stored::of(&items),
             answered: Mutex::default(),
             counted: Mutex::default(),
-            at: now(),
+            missed: Mutex::default(),
         })
     }
 
@@ -120,6 +124,12 @@ impl Asked {
     pub(super) fn counts_at(&self, partner: &str) -> bool {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.insert(partner.to_owned())
+    }
+
+    /// Whether it counts that a partner did not answer: the first time.
+    pub(super) fn misses_at(&self, partner: &str) -> bool {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        missed.insert(partner.to_owned())
     }
 
     /// Under which key a partner has answered it last, and in which transaction.

@@ -20,6 +20,7 @@ use super::{
     check,
     connection::{Connection, Held, Reply, Standing},
     live::{Live, Partner},
+    recent::Found,
     table::bound,
 };
 use crate::{
@@ -33,6 +34,8 @@ use crate::{
 
 /// Messages towards a partner that wait for the network.
 const QUEUE: usize = 256;
+/// How often a partner's certificate is looked at.
+const JUDGED_AGAIN: Duration = Duration::from_secs(5);
 /// Shortest and longest wait before a partner is called again.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -113,6 +116,7 @@ impl Session for Attending {
         let Dialled {
             mut actions,
             certificate,
+            callee,
             ..
         } = dialled;
         finding.callee_certificate = Some(certificate.thumbprint);
@@ -130,7 +134,7 @@ impl Session for Attending {
             .map_err(|status| dial::refusal(&peer.name, &status))?
             .into_inner();
         let (snapshot, mirror) = tokio::select! {
-            accepted = accept(node, terms, self.partner.kept(), &mut stream, &sender) => accepted?,
+            accepted = accept(node, terms, &self.partner, &mut stream, &sender) => accepted?,
             () = self.live.ended.cancelled() => return Ok((Outcome::Done, ())),
             () = node.draining.cancelled() => return Ok((Outcome::Done, ())),
         };
@@ -145,8 +149,14 @@ impl Session for Attending {
             Arc::clone(&self.partner),
             Arc::clone(&connection),
         ));
+        // connections outlive revocations and expiry, also where nothing is asked
+        let mut judging = tokio::time::interval(JUDGED_AGAIN);
         loop {
             tokio::select! {
+                _ = judging.tick() => {
+                    callee.check_now(peer, &node.tls.dial.load())?;
+                    self.claim_again(node, &connection);
+                }
                 message = stream.message() => match message {
                     Ok(Some(message)) => self.take(node, &connection, message)?,
                     Ok(None) => return Ok((Outcome::Done, ())),
@@ -189,6 +199,7 @@ impl Attending {
                     _ => NodeError::PeerRefused {
                         peer: peer(),
                         message: refused.message,
+                        limit: refused.limit,
                     },
                 };
                 connection.settle(refused.transaction, Err(error));
@@ -201,15 +212,7 @@ impl Attending {
                     .partner
                     .recent()
                     .look(&node.config.profile, &connection.snapshot, &fresh);
-                if !found.is_empty() {
-                    node.queries.spawn(check::claim_all(
-                        Arc::clone(node),
-                        Arc::clone(&self.live),
-                        Arc::clone(&self.partner),
-                        Arc::clone(connection),
-                        found,
-                    ));
-                }
+                self.claim(node, connection, found);
             }
             _ => {
                 return Err(NodeError::PeerProtocol {
@@ -219,6 +222,32 @@ impl Attending {
             }
         }
         Ok(())
+    }
+}
+
+impl Attending {
+    /// Claims again what could not be claimed before.
+    fn claim_again(&self, node: &Arc<Node>, connection: &Arc<Connection>) {
+        if self.live.is_running(node) {
+            let now = std::time::Instant::now();
+            let found = self
+                .partner
+                .recent()
+                .due(&node.config.profile, &connection.snapshot, now);
+            self.claim(node, connection, found);
+        }
+    }
+
+    fn claim(&self, node: &Arc<Node>, connection: &Arc<Connection>, found: Vec<Found>) {
+        if !found.is_empty() {
+            node.queries.spawn(check::claim_all(
+                Arc::clone(node),
+                Arc::clone(&self.live),
+                Arc::clone(&self.partner),
+                Arc::clone(connection),
+                found,
+            ));
+        }
     }
 }
 
@@ -233,7 +262,7 @@ fn checked(peer: &str, message: pb::AttendResponse) -> Result<Attended, NodeErro
 async fn accept(
     node: &Arc<Node>,
     terms: &AttendTerms,
-    kept: Option<Arc<Held>>,
+    partner: &Partner,
     stream: &mut Streaming<pb::AttendResponse>,
     sender: &mpsc::Sender<pb::AttendRequest>,
 ) -> Result<(Arc<Held>, Option<Key>), NodeError> {
@@ -254,10 +283,15 @@ async fn accept(
         0 => None,
         points => Some(evaluate_mirror(node, peer, points, stream, sender).await?),
     };
-    let held = match (said.resumed, kept) {
+    let held = match (said.resumed, partner.kept()) {
         (true, Some(kept)) if kept.epoch == said.epoch && kept.public == said.public => kept,
         (true, _) => return Err(misbehaved(PeerMisbehaved::OutOfTurn)),
-        (false, _) => Arc::new(receive(terms, said, node, stream).await?),
+        (false, kept) => {
+            // there is room for one
+            drop(kept);
+            partner.forget();
+            Arc::new(receive(terms, said, node, stream).await?)
+        }
     };
     Ok((held, mirror))
 }

@@ -7,7 +7,7 @@ use std::{
 
 use overlap_audit::Outcome;
 use overlap_proto::{
-    action::{Attend, Attended, Check, Claim, Delta, FINGERPRINTS, Refused, Snapshot, Told},
+    action::{Attend, Attended, Check, Claim, Delta, Refused, Snapshot, Told},
     pb::peer as pb,
 };
 use overlap_psi::{PeerMisbehaved, Stored, mirror::Mirror};
@@ -37,6 +37,12 @@ pub(super) type Replies = mpsc::Sender<Result<pb::AttendResponse, Status>>;
 
 /// Checks of one stream that are under way at once; the next waits.
 const AT_ONCE: usize = 64;
+
+/// Fingerprints of one message, 32 KiB: as many messages wait for a slow partner as the queue takes.
+const TOGETHER: usize = 8192;
+
+/// How long whoever was refused waits for its next turn: each refusal is an entry.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// How long a certificate that was checked counts as checked.
 const JUDGED_FOR: Duration = Duration::from_secs(1);
@@ -106,7 +112,7 @@ impl Stand {
         self.live.alerts.tell_again(node, &peer);
         let hidden = self.mirror(node, terms).await?.map(Arc::new);
         if has.is_none() {
-            for some in table.fingerprints().chunks(FINGERPRINTS / 4) {
+            for some in table.fingerprints().chunks(TOGETHER) {
                 self.reply(Attended::Fingerprints(some.to_vec()))
                     .await
                     .map_err(|()| hung_up())?;
@@ -276,14 +282,15 @@ impl Stand {
                 ))
             })
             .await;
-            drop(place);
+            hold(place, noticed_links.is_none()).await;
             let (Some(links), Some(hidden), Some(check)) = (noticed_links, hidden, asked) else {
                 return;
             };
             if links.is_empty() {
                 return;
             }
-            // after the answer has left: how long this takes tells its asker nothing
+            // long after the answer has left, and nobody knows when: what its asker does next must not be held up by it
+            tokio::time::sleep(Duration::from_millis(rand::random_range(500..3000))).await;
             let looking = (Arc::clone(&running), Arc::clone(&live), parent);
             let alerts = blocking(move || {
                 let (node, live, parent) = &looking;
@@ -332,7 +339,7 @@ impl Stand {
         };
         let (running, replies) = (Arc::clone(node), self.replies.clone());
         node.queries.spawn(async move {
-            answer(&replies, transaction, async {
+            let told = answer(&replies, transaction, async {
                 let told = spine::run(&running, decision, session).await?;
                 let answer = Told {
                     transaction,
@@ -341,9 +348,17 @@ impl Stand {
                 Ok((Attended::Told(answer), ()))
             })
             .await;
-            drop(place);
+            hold(place, told.is_none()).await;
         });
     }
+}
+
+/// Gives a place free: after a refusal not at once, so that refusals do not fill the log.
+async fn hold(place: tokio::sync::OwnedSemaphorePermit, was_refused: bool) {
+    if was_refused {
+        tokio::time::sleep(REFUSED_FOR).await;
+    }
+    drop(place);
 }
 
 /// Sends what becomes of one check or claim; gives what is left to do.

@@ -34,10 +34,9 @@ pub(super) struct Answer {
     pub(super) outcome: &'static str,
     pub(super) alerts: Vec<Alert>,
     pub(super) detail: String,
+    /// The limit that it met, here or at the partner.
+    limit: Option<String>,
 }
-
-/// How often a check that met the limit of a minute is tried again at a partner that came back.
-const MOST_TRIES: usize = 60;
 
 /// Answers to a user that wait for the network.
 pub(super) type Out = mpsc::Sender<Result<pb::CheckResponse, tonic::Status>>;
@@ -52,19 +51,27 @@ impl Answer {
             | NodeError::Request(_) => "refused",
             _ => "unreachable",
         };
+        let limit = match error {
+            NodeError::PeerRefused { limit, .. } => limit.clone(),
+            other => other.limit_name().map(str::to_owned),
+        };
+        Self {
+            limit,
+            ..Self::of(outcome, Vec::new(), error.to_string())
+        }
+    }
+
+    fn of(outcome: &'static str, alerts: Vec<Alert>, detail: String) -> Self {
         Self {
             outcome,
-            alerts: Vec::new(),
-            detail: error.to_string(),
+            alerts,
+            detail,
+            limit: None,
         }
     }
 
     fn unreachable(detail: String) -> Self {
-        Self {
-            outcome: "unreachable",
-            alerts: Vec::new(),
-            detail,
-        }
+        Self::of("unreachable", Vec::new(), detail)
     }
 }
 
@@ -124,7 +131,9 @@ pub(super) async fn ask(
                     "no answer within {} ms; what it still finds becomes an alert",
                     live.deadline.as_millis()
                 ));
-                live.figures.unreached(&partner, &asked.kinds);
+                if asked.misses_at(&partner) {
+                    live.figures.unreached(&partner, &asked.kinds);
+                }
                 say(Message::Answer(answer_of(&node, &live, partner, late, began.elapsed()))).await;
             }
         }
@@ -180,10 +189,14 @@ async fn prepare(
             live.guard.count(&node.config.id, known.plan().checks_per_minute)?;
             Ok(role)
         });
+    let unasked = || {
+        let words = (case_reference.as_str(), reason.as_str());
+        policy::action::unasked_check(node, user, &known, words, open.on_behalf_of.as_deref(), &kinds, at)
+    };
     let role = match judged {
         Ok(role) => role,
         Err(error) => {
-            let entry = policy::action::unasked_check(node, user, &known, (&case_reference, &reason), &kinds, at);
+            let entry = unasked();
             return Err(spine::deny(node, Denial { entry, error }).await);
         }
     };
@@ -196,7 +209,7 @@ async fn prepare(
     match prepared.await? {
         Ok(prepared) => Ok(prepared),
         Err(error) => {
-            let entry = policy::action::unasked_check(node, user, &known, (&case_reference, &reason), &kinds, at);
+            let entry = unasked();
             Err(spine::deny(node, Denial { entry, error }).await)
         }
     }
@@ -217,7 +230,9 @@ async fn ask_one(
     let connection = match partner.connection() {
         Ok(connection) => connection,
         Err(why) => {
-            live.figures.unreached(&partner.peer.name, &asked.kinds);
+            if asked.misses_at(&partner.peer.name) {
+                live.figures.unreached(&partner.peer.name, &asked.kinds);
+            }
             return Answer::unreachable(why);
         }
     };
@@ -247,35 +262,32 @@ async fn ask_one(
                 error.reason(),
                 Reason::PeerRefused | Reason::AgreementDenied | Reason::LimitReached
             );
-            if counts {
+            if asked.misses_at(&partner.peer.name) {
                 live.figures.failed(&partner.peer.name, &asked.kinds, is_refusal);
             }
             return Answer::failed(&error);
         }
     };
     let mut alerts = Vec::new();
-    let mut failed = None;
+    let (mut failed, mut denied) = (None, "");
     for found in found {
         match claim::claim(node, live, partner, &connection, &found, asking.transaction).await {
-            Ok(alert) => alerts.extend(alert),
+            Ok(Some(alert)) => alerts.push(alert),
+            Ok(None) if found.kind() != Some(Kind::Person) => denied = claim::CONTRADICTION,
+            Ok(None) => {}
             Err(error) => {
-                partner.recent().release(&found);
+                partner.recent().release(&found, std::time::Instant::now());
                 failed = failed.or(Some(error));
             }
         }
     }
     match (alerts.is_empty(), failed) {
         (true, Some(error)) => Answer::failed(&error),
-        (true, None) => Answer {
-            outcome: "no-hit",
-            alerts,
-            detail: String::new(),
-        },
-        (false, failed) => Answer {
-            outcome: "hit",
-            alerts,
-            detail: failed.map(|error| error.to_string()).unwrap_or_default(),
-        },
+        (true, None) => Answer::of("no-hit", alerts, denied.to_owned()),
+        (false, failed) => {
+            let detail = failed.map(|error| error.to_string()).unwrap_or_default();
+            Answer::of("hit", alerts, detail)
+        }
     }
 }
 
@@ -293,7 +305,7 @@ pub(super) async fn claim_all(
         };
         if let Err(error) = claim::claim(&node, &live, &partner, &connection, &one, check).await {
             tracing::warn!(partner = partner.peer.name, %error, "what was found is claimed later");
-            partner.recent().release(&one);
+            partner.recent().release(&one, std::time::Instant::now());
         }
     }
 }
@@ -309,32 +321,61 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
         left,
     )
     .await;
-    for asked in live.remembered() {
+    // beside those that users make now, which have the other half of the minute
+    let pace = known_pace(&node, &live);
+    let mut tried = BTreeSet::new();
+    while let Some(asked) = live.remembered().into_iter().find(|asked| {
         let answer = asked.answer_of(&partner.peer.id);
-        if answer.is_some_and(|(epoch, _)| epoch == connection.snapshot.epoch) {
-            continue;
+        answer.is_none_or(|(epoch, _)| epoch != connection.snapshot.epoch) && !tried.contains(&asked.id)
+    }) {
+        if !may_go_on(&node, &live, &partner, &connection).await {
+            return;
         }
-        for _ in 0..MOST_TRIES {
-            let is_current = partner
-                .connection()
-                .is_ok_and(|current| Arc::ptr_eq(&current, &connection));
-            if !is_current || live.ended.is_cancelled() || node.draining.is_cancelled() {
-                return;
-            }
-            let again = Arc::clone(&asked);
-            let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
-                return;
-            };
-            let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
-            // at a limit it waits; what is refused for good is not asked again
-            if !answer.detail.contains("checks a minute") {
+        let again = Arc::clone(&asked);
+        let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
+            return;
+        };
+        let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
+        match answer.limit.as_deref() {
+            Some("checks_per_minute") => tokio::time::sleep(Duration::from_secs(2)).await,
+            // what is left would be refused as well, and each be an entry on both sides
+            Some(limit) => {
+                tracing::warn!(
+                    partner = partner.peer.name,
+                    limit,
+                    "checks of the day are not made again"
+                );
                 break;
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            None => drop(tried.insert(asked.id)),
         }
+        tokio::time::sleep(pace).await;
     }
     // it may have left in between, and have lost them
     live.alerts.tell_again(&node, &partner.peer.name);
+}
+
+/// How long there is between checks that are made again.
+fn known_pace(node: &Node, live: &Live) -> Duration {
+    let known = live.known(node);
+    known.map_or(Duration::ZERO, |known| {
+        Duration::from_secs(120) / known.plan().checks_per_minute.max(1)
+    })
+}
+
+/// Waits while an action is paused; false: the stream has ended, or the action.
+async fn may_go_on(node: &Node, live: &Live, partner: &Partner, connection: &Arc<Connection>) -> bool {
+    loop {
+        let current = partner.connection();
+        let is_current = current.is_ok_and(|current| Arc::ptr_eq(&current, connection));
+        if !is_current || live.ended.is_cancelled() || node.draining.is_cancelled() {
+            return false;
+        }
+        if live.is_running(node) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// One check at one partner.
@@ -397,6 +438,15 @@ impl Session for Look {
             .run_short(move || check.finish(&evaluated, &held.public, &held.bound))
             .await?;
         let outputs = outputs.map_err(misbehaved)?;
+        // an answer under a key that has gone meanwhile: it is asked again
+        if partner
+            .kept()
+            .is_none_or(|kept| kept.epoch != connection.snapshot.epoch)
+        {
+            return Err(NodeError::PeerHungUp {
+                peer: partner.peer.name.clone(),
+            });
+        }
         asked.note(&partner.peer.id, connection.snapshot.epoch, asking.transaction);
         let found = partner
             .recent()

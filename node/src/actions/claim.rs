@@ -7,6 +7,7 @@ use overlap_proto::{
     action::{self, Claim},
     follow_up::Answer,
 };
+use overlap_records::Kind;
 use overlap_store::{Alert, Decision, FollowUp};
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ use crate::{
     policy::{self, action::CheckTerms},
     spine::{self, Finding, Opened, Session},
 };
+
+/// What is said of a partner whose snapshot has what it denies to hold.
+pub(super) const CONTRADICTION: &str = "its snapshot has it, and it says that it does not hold it: it was erased a moment ago, or the snapshot has more than the partner holds";
 
 /// Claims what was found of one identifier: a query of its own. None: the holder has nothing that may be found.
 pub(super) async fn claim(
@@ -43,7 +47,7 @@ pub(super) async fn claim(
         "alert {} {} {} {}",
         live.hash,
         partner.peer.id,
-        asked.at,
+        asked.id,
         wanted.identifier.canonical()
     ));
     let decision = policy::action::authorise_claim(node, parent, &asking, (check, kind), now());
@@ -59,6 +63,10 @@ pub(super) async fn claim(
     };
     let answer = spine::run(node, decision, session).await?;
     if answer.standing == Standing::Declined(Declined::NotHeld) {
+        // of a person the holder judges with more than this side knows
+        if kind != Kind::Person {
+            tracing::warn!(partner = partner.peer.name, check = %check, "{CONTRADICTION}");
+        }
         return Ok(None);
     }
     let at = now();

@@ -39,7 +39,7 @@ struct Inner {
 struct Row {
     action: Digest,
     figures: Figures,
-    /// Alerts that went when this agency left, while it may come back.
+    /// Alerts that went when this agency left, until the action ends: it may come back.
     #[serde(default)]
     left: Vec<(Key, Counted)>,
 }
@@ -73,6 +73,26 @@ fn row(store: &Store, known: &Known) -> Result<Row, NodeError> {
             figures: Figures::new(&plan.id, &plan.from.to_string(), &plan.until.to_string()),
             left: Vec::new(),
         }))
+}
+
+/// Forgets what was kept for an agency that might come back to an action that has ended.
+pub(super) fn forget_left(store: &Store, known: &Known) -> Result<(), NodeError> {
+    let kept = row(store, known)?;
+    match kept.left.is_empty() {
+        true => Ok(()),
+        false => put(
+            store,
+            &Row {
+                left: Vec::new(),
+                ..kept
+            },
+        ),
+    }
+}
+
+fn put(store: &Store, row: &Row) -> Result<(), NodeError> {
+    let bytes = serde_json::to_vec(row).map_err(|_| NodeError::Broken("counters cannot be written"))?;
+    Ok(store.documents().put(DocumentKind::Figures, &row.action, &bytes)?)
 }
 
 impl Counters {
@@ -187,10 +207,8 @@ impl Counters {
                 left: inner.left.clone().into_iter().collect(),
             }
         };
-        let row = serde_json::to_vec(&row).map_err(|_| NodeError::Broken("counters cannot be written"))?;
-        let (store, hash) = (Arc::clone(&node.store), self.hash);
-        blocking(move || store.documents().put(DocumentKind::Figures, &hash, &row)).await??;
-        Ok(())
+        let store = Arc::clone(&node.store);
+        blocking(move || put(&store, &row)).await?
     }
 }
 

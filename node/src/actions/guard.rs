@@ -80,7 +80,7 @@ impl Guard {
                 return Err(NodeError::limit(
                     "enumeration_most",
                     format!(
-                        "the checks of this action look like an enumeration: {} identifiers of kind {} are within {} numbers of this one",
+                        "the checks of this action look like an enumeration: {} identifiers of kind {} are within {} numbers of this one; if these were met one by one, the operator of this node may raise `enumeration_most` in its configuration",
                         guard.enumeration_most,
                         identifier.kind(),
                         guard.enumeration_window

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use overlap_audit::{Operation, Outcome, Side};
 use overlap_proto::{
     action::{Handle, Verb},
@@ -43,6 +43,7 @@ pub(super) async fn handle(
         Ok(alert) => entry(node, alert),
         Err(_) => policy::blank_entry(Operation::Alteration, Side::Holder, now(), Uuid::now_v7()),
     };
+    entry.holder = Some(node.config.id.clone());
     entry.person = Some(user.id.clone());
     entry.caller_certificate = Some(user.certificate);
     entry.reason = Some(wish.reason.clone());
@@ -93,7 +94,11 @@ pub(super) async fn handle(
                 "an alert has 128 steps of one agency at most",
             ));
         }
-        alert.steps.push(done);
+        // the last word counts, also where another clock was ahead
+        let last = alert.steps.iter().map(|step| step.at).max();
+        let after = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
+        let at = after.map_or(done.at, |after| after.max(done.at));
+        alert.steps.push(AlertStep { at, ..done });
         alert.is_untold = !alert.is_hidden;
         standing.alerts.put(&running, alert.clone()).await?;
         let finding = Finding {

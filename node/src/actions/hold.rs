@@ -340,7 +340,8 @@ pub(super) fn noticed(
         let Some((_, identifier)) = found.first() else { continue };
         let asking = &check.asking;
         alerts.push(Alert {
-            id: Uuid::now_v7(),
+            // random from its first digit on, by which people name it
+            id: Uuid::new_v4(),
             action: live.hash,
             as_holder: true,
             peer: terms.peer.name.clone(),

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use overlap_agreement::{ActionState, ActionVerb, Plan, Signed, Step, is_signed};
 use overlap_audit::Digest;
 use overlap_proto::{action::Convey, fault::Reason};
@@ -102,11 +102,23 @@ impl Known {
         self.plan().joined(&self.made())
     }
 
-    /// Whether an agency may make one more step; its first end always finds room.
+    /// Whether an agency may make one more step; its first end, and to leave what it joined, always finds room.
     pub(super) fn has_room(&self, by: &str, verb: ActionVerb) -> bool {
-        let mut own = self.steps.iter().map(Signed::document).filter(|step| step.by == by);
-        let has_ended = own.clone().any(|step| step.verb == ActionVerb::End);
-        own.by_ref().count() < MOST_STEPS_OF_ONE || verb == ActionVerb::End && !has_ended
+        let own = || self.steps.iter().map(Signed::document).filter(|step| step.by == by);
+        let has_ended = || own().any(|step| step.verb == ActionVerb::End);
+        match verb {
+            ActionVerb::End if !has_ended() => true,
+            ActionVerb::Leave if self.joined().contains(by) => true,
+            _ => own().count() < MOST_STEPS_OF_ONE,
+        }
+    }
+
+    /// When an agency's next step is made: after all that it made before, also where its clock was ahead then.
+    pub(super) fn next_step(&self, by: &str, now: Timestamp) -> Timestamp {
+        let own = self.steps.iter().map(Signed::document).filter(|step| step.by == by);
+        let last = own.map(|step| step.at).max();
+        let after = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
+        after.map_or(now, |after| after.max(now))
     }
 
     /// Whether an agency is told of it: it coordinates, or is invited.
@@ -196,22 +208,25 @@ impl Actions {
         all
     }
 
-    /// The one that a user means: by the first digits of its hash, or by its id where only one has that and has not ended.
+    /// The one that a user means: by its id where only one has that and has not ended, one that this agency coordinates or takes part in
+    /// before those that it only heard of; or by the first digits of its hash.
     pub(super) fn find(&self, wanted: &str, now: Timestamp) -> Result<Arc<Known>, NodeError> {
         let not_found = |message: String| NodeError::refused(Reason::NotFound, message);
         let all = self.all();
-        if wanted.len() >= 8 {
-            let mut by_hash = all.iter().filter(|known| known.hash().to_string().starts_with(wanted));
-            if let (Some(known), None) = (by_hash.next(), by_hash.next()) {
-                return Ok(Arc::clone(known));
-            }
-        }
         let named: Vec<_> = all.iter().filter(|known| known.plan().id == wanted).collect();
         let living = named.iter().filter(|known| known.state(now) != ActionState::Ended);
-        match (living.collect::<Vec<_>>().as_slice(), named.as_slice()) {
+        let living: Vec<_> = living.collect();
+        let is_own = |known: &&&&Arc<Known>| known.joined_here.is_some() || known.is_invited;
+        let own: Vec<_> = living.iter().filter(is_own).collect();
+        let mut by_hash = all
+            .iter()
+            .filter(|known| wanted.len() >= 8 && known.hash().to_string().starts_with(wanted));
+        match (living.as_slice(), named.as_slice()) {
             ([one], _) => Ok(Arc::clone(one)),
+            _ if let [one] = own.as_slice() => Ok(Arc::clone(one)),
             // of those that have ended the last is meant
             ([], [one, ..]) => Ok(Arc::clone(one)),
+            ([], []) if let (Some(one), None) = (by_hash.next(), by_hash.next()) => Ok(Arc::clone(one)),
             ([], []) => Err(not_found(format!(
                 "no action has the id or hash {wanted}; see `overlap action status`"
             ))),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use overlap_agreement::ActionState;
 use overlap_audit::{Digest, Operation, Outcome, Side};
 use overlap_records::Kind;
+use overlap_store::Alert;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ use super::{
     asked::Asked,
     attend,
     connection::{Connection, Held},
-    figures::Counters,
+    figures::{self, Counters},
     guard::Guard,
     recent::Recent,
     table::Tables,
@@ -107,6 +108,11 @@ impl Partner {
         *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(connection));
     }
 
+    /// Forgets the snapshot, when there is another.
+    pub(super) fn forget(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     pub(super) fn disconnect(&self) {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -162,6 +168,11 @@ impl Live {
     pub(super) fn known(&self, node: &Node) -> Result<Arc<Known>, NodeError> {
         let known = node.actions.get(&self.hash);
         known.ok_or(NodeError::Broken("an action runs that is not known"))
+    }
+
+    /// Whether it is time for checks, and claims.
+    pub(super) fn is_running(&self, node: &Node) -> bool {
+        self.known(node).is_ok_and(|known| known.check_running(now()).is_ok())
     }
 
     pub(super) fn partners(&self) -> Vec<Arc<Partner>> {
@@ -261,7 +272,7 @@ impl Live {
         self.tables.clear();
         for partner in std::mem::take(&mut *self.lock_partners()).into_values() {
             partner.disconnect();
-            partner.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+            partner.forget();
             *partner.recent() = Recent::default();
         }
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -273,14 +284,30 @@ impl Live {
 /// Begins and ends actions, until the node drains.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut changed = node.agreements.changed.subscribe();
-    if let Err(error) = sweep(&node).await {
-        tracing::error!(reason = error.reason().name(), %error, "what actions have left was not erased");
-    }
     let mut has_changed = true;
+    // those that ended, of which nothing is left but numbers
+    let mut over = BTreeSet::new();
+    let mut is_swept = false;
     loop {
+        if !is_swept {
+            match sweep(&node).await {
+                Ok(()) => is_swept = true,
+                Err(error) => {
+                    tracing::error!(reason = error.reason().name(), %error, "what actions have left was not erased");
+                }
+            }
+        }
         for known in node.actions.all() {
-            if let Err(error) = settle(&node, &known, has_changed).await {
-                tracing::error!(action = known.plan().id, reason = error.reason().name(), %error, "an action cannot begin or end");
+            let settled = match over.contains(&known.hash()) {
+                true => Ok(false),
+                false => settle(&node, &known, has_changed).await,
+            };
+            match settled {
+                Ok(true) => drop(over.insert(known.hash())),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(action = known.plan().id, reason = error.reason().name(), %error, "an action cannot begin or end");
+                }
             }
         }
         let wait = tokio::time::sleep(Duration::from_secs(1));
@@ -336,16 +363,10 @@ async fn follow(node: &Arc<Node>) {
     }
 }
 
-/// Begins or ends one action, as it stands now.
-async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Result<(), NodeError> {
-    let runs = matches!(
-        known.state(now()),
-        ActionState::Waiting | ActionState::Running | ActionState::Paused
-    );
-    // keys do not outlive the agreement that they were made under
-    let holds = policy::action::agreement_of(node, known.plan(), now()).is_ok();
-    let is_in = holds && known.joined_here.is_some() && known.joined().contains(&node.config.id);
-    match (node.actions.begun(&known.hash()), runs && is_in) {
+/// Begins or ends one action, as it stands now; gives whether it is over, here and for good.
+async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Result<bool, NodeError> {
+    let has_ended = known.state(now()) == ActionState::Ended;
+    match (node.actions.begun(&known.hash()), is_to_run(node, known)) {
         (Some(live), true) => live.attend(node, known, has_changed),
         (None, true) => {
             let (running, beginning) = (Arc::clone(node), Arc::clone(known));
@@ -362,8 +383,7 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
             live.wipe();
             // what is under way writes nothing behind the erasure
             live.alerts.close().await;
-            live.figures
-                .freeze(&live.alerts, known.state(now()) == ActionState::Ended);
+            live.figures.freeze(&live.alerts, has_ended);
             live.figures.keep(node).await?;
             // tried again until it is done
             erase(node, &[known.hash()].into(), known.plan().id.clone()).await?;
@@ -376,9 +396,24 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
                 "an action ended: keys, snapshots, checks and alerts are gone"
             );
         }
-        (None, false) => {}
+        (None, false) if has_ended => {
+            let (store, known) = (Arc::clone(&node.store), Arc::clone(known));
+            blocking(move || figures::forget_left(&store, &known)).await??;
+        }
+        (None, false) => return Ok(false),
     }
-    Ok(())
+    Ok(has_ended)
+}
+
+/// Whether an action is to run here.
+fn is_to_run(node: &Node, known: &Known) -> bool {
+    let runs = matches!(
+        known.state(now()),
+        ActionState::Waiting | ActionState::Running | ActionState::Paused
+    );
+    // keys do not outlive the agreement that they were made under
+    let holds = || policy::action::agreement_of(node, known.plan(), now()).is_ok();
+    runs && known.joined_here.is_some() && known.joined().contains(&node.config.id) && holds()
 }
 
 /// Erases what actions have left that do not run any more: a node may have been down at the end of one.
@@ -395,9 +430,7 @@ async fn sweep(node: &Arc<Node>) -> Result<(), NodeError> {
         .into_iter()
         .filter(|hash| {
             let known = node.actions.get(hash);
-            known.is_none_or(|known| {
-                known.state(now()) == ActionState::Ended || !known.joined().contains(&node.config.id)
-            })
+            known.is_none_or(|known| !is_to_run(node, &known))
         })
         .collect();
     match over.is_empty() {
@@ -416,23 +449,23 @@ async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> R
         "the end of action {which}: its alerts, and what was told behind them"
     ));
     let (store, actions) = (Arc::clone(&node.store), actions.clone());
-    // nor does a functionary, or a follow-up that comes back
-    let _deciding = node.deciding.lock().await;
     spine::logged(node, entry, async move {
-        let erased = blocking(move || {
-            let mut ids = BTreeSet::new();
-            for alert in store.alerts().iter()? {
-                let alert = alert?;
-                if actions.contains(&alert.action) {
-                    ids.insert((alert.as_holder, alert.id, alert.check));
-                }
-            }
-            let erased = store
-                .follow_ups()
-                .erase(|row| ids.contains(&(row.as_holder, row.id, row.about)))?;
-            Ok::<_, NodeError>(erased + store.alerts().erase(|alert| actions.contains(&alert.action))?)
-        })
-        .await??;
+        // no functionary decides meanwhile, and no follow-up comes back; hits of other actions wait no longer than that
+        let deciding = node.deciding.lock().await;
+        let (removed, is_removed) = tokio::sync::oneshot::channel();
+        let erasing = blocking(move || {
+            let is_gone = |alert: &Alert| actions.contains(&alert.action);
+            store.alerts().erase(store.follow_ups(), is_gone, || {
+                // nobody waits for it if this fails
+                let _ = removed.send(());
+            })
+        });
+        let released = async {
+            let _ = is_removed.await;
+            drop(deciding);
+        };
+        let (erased, ()) = tokio::join!(erasing, released);
+        let erased = erased??;
         let finding = Finding {
             output_count: Some(erased),
             ..Finding::default()

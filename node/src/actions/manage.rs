@@ -266,7 +266,7 @@ pub(super) async fn step(node: &Arc<Node>, user: &User, wish: StepAction) -> Res
         plan: known.hash(),
         by: node.config.id.clone(),
         verb: wish.verb,
-        at: now(),
+        at: known.next_step(&node.config.id, now()),
         reason: wish.reason,
     };
     let mut signed =
@@ -390,6 +390,7 @@ async fn shown(node: &Arc<Node>, known: &Arc<Known>, heard: Heard) -> Result<pb:
         .flat_map(|live| live.partners())
         .map(|partner| (partner.peer.id.clone(), partner))
         .collect();
+    let in_force = policy::action::agreement_of(node, plan, now());
     let everybody: BTreeSet<&String> = plan.participants.iter().chain([&plan.coordinator]).collect();
     let partners = everybody.into_iter().map(|id| {
         let name = name_of(node, id);
@@ -401,6 +402,8 @@ async fn shown(node: &Arc<Node>, known: &Arc<Known>, heard: Heard) -> Result<pb:
             "coordinator".clone_into(&mut link);
         } else if known.state(now()) == ActionState::Ended {
             "ended".clone_into(&mut link);
+        } else if let Err(error) = &in_force {
+            link = error.to_string();
         } else if !has_joined {
             "not joined".clone_into(&mut link);
         } else if let Some(partner) = running.get(id) {

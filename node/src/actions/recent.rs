@@ -1,10 +1,13 @@
 //! Checks that were made, held against what partners add later.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use overlap_psi::voprf::{Image, Output, image};
 use overlap_records::{Agreed, Kind, Profile, Sizes};
-use std::sync::Arc;
 
 use super::{asked::Asked, connection::Held};
 
@@ -17,6 +20,8 @@ pub(super) struct Recent {
     slots: VecDeque<Slot>,
     by_image: HashMap<Image, Vec<u64>>,
     outputs: usize,
+    /// Slots whose claim failed, with when it is made again.
+    failed: Vec<(Instant, u64)>,
 }
 
 /// One identifier of a check.
@@ -27,7 +32,13 @@ struct Slot {
     outputs: Vec<(u16, Output)>,
     /// How many of them were claimed: with more, it is claimed again.
     claimed: usize,
+    /// How often a claim failed.
+    failures: u32,
 }
+
+/// How long a claim that failed waits, at first and at most; twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 /// Outputs of one identifier that a partner has, as far as this side can tell.
 pub(super) struct Found {
@@ -36,6 +47,12 @@ pub(super) struct Found {
     pub(super) at: usize,
     pub(super) outputs: Vec<Output>,
     slot: u64,
+}
+
+impl Found {
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.asked.wanted.get(self.at).map(|wanted| wanted.identifier.kind())
+    }
 }
 
 /// Most outputs that are remembered of one partner: 2^17, which take some 16 MiB. The oldest give way.
@@ -51,11 +68,11 @@ impl Recent {
         outputs: &[Output],
     ) -> Vec<Found> {
         self.renew(held);
-        let mut rest = outputs.iter();
         let first = self.first + self.slots.len() as u64;
         for (at, wanted) in asked.wanted.iter().enumerate() {
             let slot = self.first + self.slots.len() as u64;
-            let outputs: Vec<(u16, Output)> = wanted.keys.iter().copied().zip(rest.by_ref().copied()).collect();
+            let output = |(key, place): &(u16, usize)| Some((*key, *outputs.get(*place)?));
+            let outputs: Vec<(u16, Output)> = wanted.keys.iter().filter_map(output).collect();
             for (_, output) in &outputs {
                 self.by_image.entry(image(output)).or_default().push(slot);
             }
@@ -65,6 +82,7 @@ impl Recent {
                 at,
                 outputs,
                 claimed: 0,
+                failures: 0,
             });
         }
         let last = self.first + self.slots.len() as u64;
@@ -99,13 +117,31 @@ impl Recent {
         slots.filter_map(|slot| self.judge(profile, held, slot)).collect()
     }
 
-    /// Lets one be claimed again.
-    pub(super) fn release(&mut self, found: &Found) {
-        if let Some(slot) = self.slot(found.slot)
-            && Arc::ptr_eq(&slot.asked, &found.asked)
-        {
-            slot.claimed = 0;
-        }
+    /// Lets one be claimed again, after a while.
+    pub(super) fn release(&mut self, found: &Found, now: Instant) {
+        let Some(slot) = self
+            .slot(found.slot)
+            .filter(|slot| Arc::ptr_eq(&slot.asked, &found.asked))
+        else {
+            return;
+        };
+        slot.claimed = 0;
+        let wait = FIRST_WAIT.saturating_mul(1 << slot.failures.min(16)).min(LONGEST_WAIT);
+        slot.failures += 1;
+        self.failed.push((now + wait, found.slot));
+    }
+
+    /// Those whose claim failed, and has waited for long enough.
+    pub(super) fn due(&mut self, profile: &Profile, held: &Held, now: Instant) -> Vec<Found> {
+        self.renew(held);
+        let (due, rest) = std::mem::take(&mut self.failed)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.failed = rest;
+        let due: Vec<(Instant, u64)> = due;
+        due.into_iter()
+            .filter_map(|(_, slot)| self.judge(profile, held, slot))
+            .collect()
     }
 
     /// Under another key nothing means anything any more.

@@ -6,11 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use overlap_agreement::ActionState;
 use overlap_proto::{
     action::{CheckOpen, CheckWish, Create, Handle, StepAction},
     fault::Reason,
     pb::operator::{self as pb, action_service_server::ActionService},
 };
+use overlap_store::Alert;
 use tokio::sync::{Semaphore, broadcast::error::RecvError, mpsc};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
@@ -22,7 +24,7 @@ use crate::{
     node::{Node, now},
     operator_service::joined,
     peer_service::caller,
-    policy::User,
+    policy::{self, User},
     rules::Action,
 };
 
@@ -185,9 +187,17 @@ async fn feed<T>(
 ) {
     // before what there is is read: nothing falls in between
     let mut changes = live.alerts.changes();
+    // a reader that is slow gets nothing any more once the action has ended
+    let tell = async |alert: &Alert| {
+        tokio::select! {
+            sent = out.send(Ok(handle::shown(node, live, alert, now()))) => sent.is_ok(),
+            () = live.ended.cancelled() => false,
+            () = node.draining.cancelled() => false,
+        }
+    };
     loop {
         for alert in live.alerts.all() {
-            if out.send(Ok(handle::shown(node, live, &alert, now()))).await.is_err() {
+            if !tell(&alert).await {
                 return;
             }
         }
@@ -213,7 +223,7 @@ async fn feed<T>(
             match key {
                 Ok(key) => {
                     let Some(alert) = live.alerts.get(key) else { continue };
-                    if out.send(Ok(handle::shown(node, live, &alert, now()))).await.is_err() {
+                    if !tell(&alert).await {
                         return;
                     }
                 }
@@ -233,18 +243,30 @@ fn called<T>(request: &Request<T>) -> Result<Caller, Status> {
 
 /// The running side of an action; otherwise why there is none.
 fn running(node: &Node, known: &Known) -> Result<Arc<Live>, NodeError> {
-    let plan = known.plan();
-    let state = known.state(now()).name();
-    node.actions.live(&known.hash()).ok_or_else(|| {
-        let message = match known.joined().contains(&node.config.id) {
-            true => format!("action {} is {state}: there is nothing to check or to see", plan.id),
-            false => format!(
-                "{} has not joined action {}, which is {state}: `overlap action join {}` does",
-                node.config.name, plan.id, plan.id
-            ),
-        };
-        NodeError::refused(Reason::AgreementDenied, message)
-    })
+    let (plan, state) = (known.plan(), known.state(now()));
+    if let Some(live) = node.actions.live(&known.hash()) {
+        return Ok(live);
+    }
+    // an action does not outlive its agreement, which says itself what became of it
+    if state != ActionState::Ended {
+        policy::action::agreement_of(node, plan, now())?;
+    }
+    let state = state.name();
+    let message = match known.joined().contains(&node.config.id) {
+        true if state == "ended" => format!(
+            "action {} has ended: checks and alerts are gone, and `overlap action report {}` has the numbers",
+            plan.id, plan.id
+        ),
+        true => format!(
+            "action {} is {state}: nothing can be checked or seen before its coordinator starts it (`overlap action start`)",
+            plan.id
+        ),
+        false => format!(
+            "{} has not joined action {}, which is {state}: `overlap action join {}` does",
+            node.config.name, plan.id, plan.id
+        ),
+    };
+    Err(NodeError::refused(Reason::AgreementDenied, message))
 }
 
 impl OwnActions {

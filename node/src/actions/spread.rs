@@ -174,7 +174,8 @@ async fn tell(
         peer: peer.name.clone(),
         source,
     };
-    let theirs = Convey::try_from(answer).map_err(wire)?;
+    // signatures are checked
+    let theirs = blocking(move || Convey::try_from(answer)).await?.map_err(wire)?;
     if theirs.plan.hash() != known.hash() {
         let must = "must be the one that was sent";
         return Err(wire(WireError { field: "plan", must }));

@@ -332,10 +332,7 @@ fn judge(
     if let Some(country) = &asking.on_behalf_of
         && !parent.grant.on_behalf_of.contains(country)
     {
-        let id = &parent.agreement.agreement().id;
-        return denied(format!(
-            "agreement {id} does not let this asker ask on behalf of {country}"
-        ));
+        return Err(not_for(&parent.agreement.agreement().id, country, &[&parent.grant]));
     }
     // the fewest are of sets that are compared
     check_size(items.max(parent.grant.min_set_size), &parent.grant)?;
@@ -405,7 +402,8 @@ pub(crate) fn unasked_check(
     node: &Node,
     user: &User,
     known: &Known,
-    asking: (&str, &str),
+    (case_reference, reason): (&str, &str),
+    on_behalf_of: Option<&str>,
     kinds: &[Kind],
     now: Timestamp,
 ) -> Entry {
@@ -413,8 +411,10 @@ pub(crate) fn unasked_check(
     let mut entry = blank_entry(Operation::Combination, Side::Asker, now, Uuid::now_v7());
     entry.policy_hash = Some(node.rules.load().hash);
     entry.purpose = Some(plan.purpose.clone());
-    entry.case_reference = Some(asking.0.to_owned());
-    entry.reason = Some(asking.1.to_owned());
+    entry.case_reference = Some(case_reference.to_owned());
+    entry.reason = Some(reason.to_owned());
+    entry.on_behalf_of = on_behalf_of.map(str::to_owned);
+    entry.country = on_behalf_of.map(str::to_owned);
     entry.person = Some(user.id.clone());
     entry.caller_certificate = Some(user.certificate);
     entry.asker = Some(node.config.id.clone());

@@ -169,12 +169,24 @@ impl Ask<'_> {
         };
         match (narrow(&narrowed, delegated).as_slice(), self.on_behalf_of) {
             ([grant, ..], _) => Ok(grant),
-            ([], country) => denied(format!(
-                "agreement {id} does not let this asker ask on behalf of {}",
-                country.unwrap_or_default()
-            )),
+            ([], country) => Err(not_for(id, country.unwrap_or_default(), &narrowed)),
         }
     }
+}
+
+/// Refuses to ask on behalf of a country, and names those that grants allow.
+pub(super) fn not_for(agreement: &str, country: &str, grants: &[&Grant]) -> NodeError {
+    let may: BTreeSet<&str> = grants
+        .iter()
+        .flat_map(|grant| &grant.on_behalf_of)
+        .map(String::as_str)
+        .collect();
+    let but = match may.is_empty() {
+        true => "nor of any other".to_owned(),
+        false => format!("but of {}", join(may)),
+    };
+    let message = format!("agreement {agreement} does not let this asker ask on behalf of {country}, {but}");
+    NodeError::refused(Reason::AgreementDenied, message)
 }
 
 fn narrow<'g>(grants: &[&'g Grant], covers: impl Fn(&Grant) -> bool) -> Vec<&'g Grant> {
