@@ -219,6 +219,26 @@ impl ActionDay {
         self.alerts(agency, id)
     }
 
+    /// Ends an action as the first agency, and holds the logs of two against each other: both are whole, and tell the same.
+    pub fn end_and_reconcile(&self, id: &str, of: [&str; 2]) {
+        self.step(&self.names[0], "end", id);
+        for name in &self.names {
+            wait_for(&format!("it ends at {name}"), || {
+                self.action(name, &["report", id]).json()["ended"].is_string()
+            });
+        }
+        let exports = of.map(|name| {
+            wait_for(&format!("{name} has all receipts, and nothing open"), || {
+                let status = self.world.status(name);
+                let witnesses = status["log"]["witnesses"].as_array().unwrap();
+                status["open_entries"] == 0 && witnesses.iter().all(|one| one["receipts_due"] == 0)
+            });
+            self.world.export_log(name, &format!("{name}.exported"))
+        });
+        let ran = Ran::overlap(&["log", "reconcile", text(&exports[0]), text(&exports[1])]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
     /// The store of an agency whose node does not run.
     pub fn store(&self, agency: &str) -> Store {
         let own = self.world.agency(agency);

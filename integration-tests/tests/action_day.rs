@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
-use overlap_integration_tests::{ActionDay, Ran, alert, answer, by_partner, text_of, wait_for};
+use overlap_integration_tests::{ActionDay, alert, answer, by_partner, text_of, wait_for};
 
 const POLITIE: &str = "ref;phone;class\np1;06-10000001;a\n";
 const KMAR: &str = "ref;phone;class\nk1;06-10000002;a\nk2;06-10000003;b\nk3;06-10000004;c\nk4;06-10000005;d\n";
@@ -104,24 +104,74 @@ fn a_check_is_answered_by_all_partners_as_far_as_each_record_may_be_seen() {
     let report = day.action("kmar", &["report", "jad"]).json();
     let politie = &report["partners"]["politie"]["phone"];
     assert_eq!((&politie["answered"], &politie["told"]), (&6.into(), &3.into()));
-    // once it has ended, every stream, check and claim is in both logs, and they tell the same
-    day.step("politie", "end", "jad");
-    for name in ["politie", "kmar", "belgium"] {
-        wait_for(&format!("it ends at {name}"), || {
-            day.action(name, &["report", "jad"]).json()["ended"].is_string()
-        });
-    }
-    let exports = ["politie", "kmar"].map(|name| {
-        wait_for(&format!("{name} has all receipts, and nothing open"), || {
-            let status = day.world.status(name);
-            let witnesses = status["log"]["witnesses"].as_array().unwrap();
-            status["open_entries"] == 0 && witnesses.iter().all(|one| one["receipts_due"] == 0)
-        });
-        day.world.export_log(name, &format!("{name}.exported"))
+    // a slip is an entry like others
+    let slip = day.action("kmar", &["claim", "jad", "deadbeef", "--reason", "a slip"]);
+    assert_eq!(slip.failure()["reason"], "NOT_FOUND", "{slip:?}");
+    day.end_and_reconcile("jad", ["politie", "kmar"]);
+}
+
+#[test]
+fn checks_at_the_same_moment_have_alerts_of_their_own() {
+    let day = day("");
+    day.begin("jad", &[]);
+    let line = |case| format!("{{\"phone\": \"06-10000002\", \"case\": \"C-{case}\"}}\n");
+    let lines: String = (1..=6).map(line).collect();
+    day.checked("politie", "jad", &lines, &[]);
+    let cases = |agency: &str| {
+        let alerts = day.wait_for_alerts(agency, "jad", 6);
+        let mut cases: Vec<(String, String)> = alerts
+            .iter()
+            .map(|alert| (alert["id"].to_string(), alert["case_reference"].to_string()))
+            .collect();
+        cases.sort();
+        cases
+    };
+    let own = cases("politie");
+    assert_eq!(own, cases("kmar"));
+    let different: std::collections::BTreeSet<_> = own.iter().map(|(_, case)| case).collect();
+    assert_eq!(different.len(), 6, "{own:?}");
+}
+
+#[test]
+fn what_comes_in_during_a_pause_is_told_when_it_is_over() {
+    let day = day("");
+    day.begin("jad", &[]);
+    day.checked("politie", "jad", "phone 06-10000042\n", &[]);
+    day.step("politie", "pause", "jad");
+    wait_for("kmar has heard", || {
+        day.action("kmar", &["status", "jad"]).json()[0]["state"] == "paused"
     });
-    let exports = exports.map(|path| path.to_str().unwrap().to_owned());
-    let ran = Ran::overlap(&["log", "reconcile", &exports[0], &exports[1]]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    day.append("kmar", "ref;phone;class\nk9;06-10000042;b\n");
+    wait_for("politie has it, and may not claim it", || {
+        day.world.agency("politie").log().contains("is claimed later")
+    });
+    assert!(day.alerts("politie", "jad").is_empty());
+    day.step("politie", "start", "jad");
+    assert_eq!(day.wait_for_alerts("politie", "jad", 1)[0]["partner"], "kmar");
+    assert_eq!(day.wait_for_alerts("kmar", "jad", 1).len(), 1);
+}
+
+#[test]
+fn a_restart_of_its_own_node_forgets_no_check() {
+    let mut day = day("");
+    day.begin("jad", &[]);
+    day.checked("politie", "jad", "phone 06-10000042\n", &[]);
+    // a crash takes the last second
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    day.world.agency_mut("politie").kill();
+    day.world.start("politie");
+    day.wait_until_ready("jad");
+    day.append("kmar", "ref;phone;class\nk9;06-10000042;b\n");
+    assert_eq!(
+        day.wait_for_alerts("politie", "jad", 1)[0]["identifier"],
+        "+31610000042"
+    );
+    // made once, and counted once
+    let report = day.action("politie", &["report", "jad"]).json();
+    assert_eq!(
+        (&report["checks"], &report["partners"]["kmar"]["phone"]["asked"]),
+        (&1.into(), &1.into())
+    );
 }
 
 #[test]
@@ -163,6 +213,14 @@ fn the_holder_alone_is_alerted_of_a_check_on_an_informant() {
         handed.failure()["message"].as_str().unwrap().contains("does not know"),
         "{handed:?}"
     );
+    assert!(day.alerts("politie", "jad").is_empty());
+    // one that comes while the action runs is noticed as well
+    day.append("kmar", "ref;phone;class\nk10;06-10000077;d\n");
+    wait_for("a check on it is noticed", || {
+        day.checked("politie", "jad", "phone 06-10000077\n", &[]);
+        let theirs = day.alerts("kmar", "jad");
+        theirs.iter().any(|alert| alert["records"][0]["reference"] == "k10")
+    });
     assert!(day.alerts("politie", "jad").is_empty());
 }
 
@@ -236,4 +294,5 @@ fn who_leaves_and_joins_again_hears_of_its_alerts_and_counts_nothing_twice() {
     assert_eq!(counted("kmar", "politie"), [0, 0, 2, 0, 1, 1]);
     assert_eq!(counted("politie", "kmar"), [3, 1, 0, 1, 0, 1]);
     assert!(day.action("politie", &["report", "jad"]).json()["ended"].is_null());
+    day.end_and_reconcile("jad", ["politie", "kmar"]);
 }

@@ -17,6 +17,7 @@ mod live;
 mod manage;
 mod peer_service;
 mod recent;
+mod remembered;
 mod service;
 mod spread;
 mod table;

@@ -192,7 +192,7 @@ fn output(element: &Encoded, bound: &[u8; 32]) -> Output {
     output
 }
 
-/// Makes a proof over the wire form again, for tests of what is refused.
+/// The evaluator of a key, for published vectors.
 #[doc(hidden)]
 pub fn evaluator_from_bytes(bytes: [u8; 32]) -> Option<Evaluator> {
     oprf::key_from_bytes(bytes).map(Evaluator::of)

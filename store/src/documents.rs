@@ -28,6 +28,8 @@ pub enum DocumentKind {
     Action,
     /// The counters of an action, under the hash of its plan.
     Figures,
+    /// A check that was made in an action that runs.
+    Check,
 }
 
 /// The documents of a store.
@@ -43,6 +45,7 @@ impl DocumentKind {
             Self::Salt => 2,
             Self::Action => 3,
             Self::Figures => 4,
+            Self::Check => 5,
         }
     }
 }
@@ -67,6 +70,24 @@ impl Documents {
             .inner
             .db
             .put_cf_opt(self.inner.cf(Cf::Documents)?, key, sealed, &synced())?)
+    }
+
+    /// Keeps several, all or none. Synced.
+    ///
+    /// # Errors
+    /// [`StoreError::Rocks`], [`StoreError::Crypto`].
+    pub fn put_all(&self, kind: DocumentKind, rows: Vec<(Digest, Vec<u8>)>) -> Result<(), StoreError> {
+        let cf = self.inner.cf(Cf::Documents)?;
+        let mut writes = WriteBatch::default();
+        for (hash, document) in rows {
+            let (key, document) = (self.key(kind, &hash), Zeroizing::new(document));
+            writes.put_cf(
+                cf,
+                key,
+                self.inner.keys.documents().seal(Cf::Documents, &key, &document)?,
+            );
+        }
+        Ok(self.inner.db.write_opt(writes, &synced())?)
     }
 
     /// What is kept under a hash.

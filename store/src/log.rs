@@ -405,8 +405,7 @@ fn at((field, tag): (u8, [u8; keys::INDEX_TAG]), place: [u8; keys::PLACE]) -> [u
     keys::indexed(field, tag, place)
 }
 
-/// Draws from a daily amount, or refuses.
-/// The row that an amount becomes. Accounts of one entry differ.
+/// Draws from an amount, or refuses: the row that it becomes. Accounts of one entry differ.
 fn draw(inner: &Inner, draft: &Draft<'_>, quota: &Quota) -> Result<([u8; keys::TAG + 4], Vec<u8>), StoreError> {
     let key = keys::quota(inner.keys.tag(b"quota", &quota.account.0), quota.period);
     let used = match draft.get(Cf::Quota, &key)? {

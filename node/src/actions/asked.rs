@@ -10,10 +10,10 @@ use overlap_proto::{
     fault::Reason,
 };
 use overlap_psi::{Item, Stored, voprf};
-use overlap_records::{Identifier, Kind};
+use overlap_records::{Identifier, Kind, Profile};
 use uuid::Uuid;
 
-use super::live::Live;
+use super::{live::Live, remembered::Row};
 use crate::{error::NodeError, node::Node, policy::User};
 
 /// One check, as it was asked: the same for all partners.
@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub(super) kinds: Vec<Kind>,
     /// Items of all that is wanted, each once: a holder would see what is equal.
     pub(super) items: Vec<Stored>,
+    /// Whether it was made before this node was started: then it has counted, at each that was there.
+    is_restored: bool,
     /// Partners that have answered it, by id: the key that they answered under, and the transaction.
     answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
     /// Partners at which it counts, by id: one that it is asked at again does not count twice.
@@ -54,34 +56,12 @@ impl Asked {
         user: &User,
         role: &str,
     ) -> Result<Self, NodeError> {
-        let profile = &node.config.profile;
-        let (mut wanted, mut items, mut places) = (Vec::new(), Vec::new(), HashMap::new());
-        for identifier in wish.identifiers {
-            let mut keys = Vec::new();
-            for key in identifier.match_keys(profile) {
-                let Some(rule) = profile.keys().get(usize::from(key.key())) else {
-                    continue;
-                };
-                let place = *places.entry((key.key(), key.as_bytes().to_vec())).or_insert_with(|| {
-                    items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
-                    items.len() - 1
-                });
-                keys.push((key.key(), place));
-            }
-            if keys.is_empty() {
-                let message = format!(
-                    "an identifier of kind {} has too little in it to be looked up: see `overlap profile explain`",
-                    identifier.kind()
-                );
-                return Err(NodeError::refused(Reason::InvalidRequest, message));
-            }
-            wanted.push(Wanted { identifier, keys });
-        }
+        let (wanted, items) = looked_up(&node.config.profile, wish.identifiers)?;
         if items.len() > voprf::MAX_CHECK {
             let message = format!("a check has {} items at most", voprf::MAX_CHECK);
             return Err(NodeError::refused(Reason::InvalidRequest, message));
         }
-        let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
+        let kinds = kinds(&wanted);
         if let Some(kind) = kinds.iter().find(|kind| !live.kinds.contains(kind)) {
             let about: Vec<&str> = live.kinds.iter().map(|kind| kind.as_str()).collect();
             let message = format!("the action is not about kind {kind}, but about {}", about.join(", "));
@@ -95,8 +75,31 @@ impl Asked {
             reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
             on_behalf_of: open.on_behalf_of.clone(),
             wanted,
-            kinds: kinds.into_iter().collect(),
-            items: Stored::of(&items),
+            kinds,
+            items,
+            is_restored: false,
+            answered: Mutex::default(),
+            counted: Mutex::default(),
+            missed: Mutex::default(),
+        })
+    }
+
+    /// One that was made before this node was started; none, if nothing of it is looked up any more.
+    pub(super) fn restored(profile: &Profile, row: Row) -> Option<Self> {
+        let identifiers = row.identifiers.into_iter();
+        let identifiers = identifiers.map(|(kind, canonical)| Identifier::from_canonical(kind, &canonical).ok());
+        let (wanted, items) = looked_up(profile, identifiers.collect::<Option<_>>()?).ok()?;
+        Some(Self {
+            id: row.id,
+            person: row.person,
+            role: row.role,
+            case_reference: row.case_reference,
+            reason: row.reason,
+            on_behalf_of: row.on_behalf_of,
+            kinds: kinds(&wanted),
+            wanted,
+            items,
+            is_restored: true,
             answered: Mutex::default(),
             counted: Mutex::default(),
             missed: Mutex::default(),
@@ -123,13 +126,18 @@ impl Asked {
     /// Whether it counts that a partner is asked: the first time.
     pub(super) fn counts_at(&self, partner: &str) -> bool {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.insert(partner.to_owned())
+        counted.insert(partner.to_owned()) && !self.is_restored
     }
 
     /// Whether it counts that a partner did not answer: the first time.
     pub(super) fn misses_at(&self, partner: &str) -> bool {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        missed.insert(partner.to_owned())
+        missed.insert(partner.to_owned()) && !self.is_restored
+    }
+
+    /// Whether a partner may have answered it before.
+    pub(super) fn is_again_at(&self, partner: &str) -> bool {
+        self.is_restored || self.answer_of(partner).is_some()
     }
 
     /// Under which key a partner has answered it last, and in which transaction.
@@ -137,4 +145,37 @@ impl Asked {
         let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.get(partner).copied()
     }
+}
+
+/// Identifiers with their match keys, and the items of these: each once, as persons share keys.
+fn looked_up(profile: &Profile, identifiers: Vec<Identifier>) -> Result<(Vec<Wanted>, Vec<Stored>), NodeError> {
+    let (mut wanted, mut items, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+    for identifier in identifiers {
+        let mut keys = Vec::new();
+        for key in identifier.match_keys(profile) {
+            let Some(rule) = profile.keys().get(usize::from(key.key())) else {
+                continue;
+            };
+            let place = *places.entry((key.key(), key.as_bytes().to_vec())).or_insert_with(|| {
+                items.push(Item::derive(profile.name(), rule.name(), key.as_bytes()));
+                items.len() - 1
+            });
+            keys.push((key.key(), place));
+        }
+        if keys.is_empty() {
+            let message = format!(
+                "an identifier of kind {} has too little in it to be looked up: see `overlap profile explain`",
+                identifier.kind()
+            );
+            return Err(NodeError::refused(Reason::InvalidRequest, message));
+        }
+        wanted.push(Wanted { identifier, keys });
+    }
+    Ok((wanted, Stored::of(&items)))
+}
+
+/// Ascending, each once.
+fn kinds(wanted: &[Wanted]) -> Vec<Kind> {
+    let kinds: BTreeSet<Kind> = wanted.iter().map(|one| one.identifier.kind()).collect();
+    kinds.into_iter().collect()
 }

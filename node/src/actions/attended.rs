@@ -122,7 +122,15 @@ impl Stand {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut sent = has.map_or(0, |(_, seen)| seen);
         let mut judged = Instant::now();
+        let mut data = node.store.changed();
         loop {
+            // hidden records that came since are noticed by another pass: the partner comes back, and goes on where it was
+            let dataset = || node.store.dataset(&scope.dataset);
+            if let Some(hidden) = &hidden
+                && dataset().map_or(0, |dataset| dataset.items(&hidden.selection)) != hidden.items
+            {
+                return Ok(());
+            }
             // connections outlive revocations and expiry, also of who says nothing
             if judged.elapsed() >= JUDGED_FOR {
                 self.caller.check_now()?;
@@ -151,6 +159,10 @@ impl Stand {
             let message = tokio::select! {
                 changed = deltas.changed() => {
                     changed.map_err(|_| NodeError::Broken("a table is gone"))?;
+                    continue;
+                }
+                changed = data.changed(), if hidden.is_some() => {
+                    changed.map_err(|_| NodeError::Broken("a store is gone"))?;
                     continue;
                 }
                 message = self.requests.message() => message,
@@ -187,9 +199,10 @@ impl Stand {
         let peer = terms.peer.name.clone();
         let selection = policy::action::hidden_in(node, terms);
         let (running, wanted, name) = (Arc::clone(node), selection.clone(), terms.opening.query.dataset.clone());
-        let (mirror, points, links) = blocking(move || {
-            let (mut stored, mut links): (Vec<Stored>, Vec<_>) = (Vec::new(), Vec::new());
+        let (mirror, points, links, items) = blocking(move || {
+            let (mut stored, mut links, mut items): (Vec<Stored>, Vec<_>, _) = (Vec::new(), Vec::new(), 0);
             if let Some(dataset) = running.store.dataset(&name) {
+                items = dataset.items(&wanted);
                 dataset.entrants(
                     &wanted,
                     |_| false,
@@ -204,7 +217,7 @@ impl Stand {
             }
             let started = running.pool.install(|| Mirror::start(&stored, size, &mut rand::rng()));
             let (mirror, points) = started.map_err(|_| NodeError::Broken("an item is no group element"))?;
-            Ok::<_, NodeError>((mirror, points, links))
+            Ok::<_, NodeError>((mirror, points, links, items))
         })
         .await??;
         let mut evaluated = Vec::with_capacity(points.len());
@@ -228,6 +241,7 @@ impl Stand {
             watch,
             links,
             selection,
+            items,
         }))
     }
 

@@ -102,7 +102,7 @@ pub(super) async fn ask(
             let partners = live.partners();
             done.partners = u32::try_from(partners.len()).unwrap_or(u32::MAX);
             live.figures.checked();
-            live.remember(&asked);
+            live.remembered.push(&asked);
             let (answer, mut answers) = mpsc::channel(partners.len().max(1));
             for partner in &partners {
                 let (node, live, asked, blinded) = (
@@ -324,7 +324,7 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
     // beside those that users make now, which have the other half of the minute
     let pace = known_pace(&node, &live);
     let mut tried = BTreeSet::new();
-    while let Some(asked) = live.remembered().into_iter().find(|asked| {
+    while let Some(asked) = live.remembered.all().into_iter().find(|asked| {
         let answer = asked.answer_of(&partner.peer.id);
         answer.is_none_or(|(epoch, _)| epoch != connection.snapshot.epoch) && !tried.contains(&asked.id)
     }) {
@@ -418,7 +418,7 @@ impl Session for Look {
             &asked.kinds,
             blinded.encoded(),
             &mirrored,
-            asked.answer_of(&partner.peer.id).is_some(),
+            asked.is_again_at(&partner.peer.id),
         );
         let patience = node.config.limits.idle_stream;
         let reply = connection

@@ -1,7 +1,7 @@
 //! Actions that run here: begun when all that it takes is there, and ended with everything that was made for them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,12 +19,12 @@ use super::{
     Known,
     alerts::Alerts,
     answered::Answered,
-    asked::Asked,
     attend,
     connection::{Connection, Held},
     figures::{self, Counters},
     guard::Guard,
     recent::Recent,
+    remembered::{self, Remembered},
     table::Tables,
 };
 use crate::{
@@ -52,8 +52,7 @@ pub(super) struct Live {
     pub(super) alerts: Alerts,
     pub(super) figures: Counters,
     partners: Mutex<BTreeMap<String, Arc<Partner>>>,
-    /// The checks of the day, for partners that come late or come back.
-    remembered: Mutex<VecDeque<Arc<Asked>>>,
+    pub(super) remembered: Remembered,
     verdicts: Mutex<Verdicts>,
 }
 
@@ -77,9 +76,6 @@ pub(super) struct Partner {
     denied: Mutex<Option<String>>,
     recent: Mutex<Recent>,
 }
-
-/// Checks that are remembered.
-const MOST_REMEMBERED: usize = 4096;
 
 impl Partner {
     fn new(peer: Peer) -> Self {
@@ -159,7 +155,7 @@ impl Live {
             alerts: Alerts::load(&node.store, known.hash())?,
             figures: Counters::load(&node.store, known)?,
             partners: Mutex::default(),
-            remembered: Mutex::default(),
+            remembered: Remembered::load(node, known.hash())?,
             verdicts: Mutex::default(),
         })
     }
@@ -218,23 +214,6 @@ impl Live {
         Ok(role)
     }
 
-    /// Remembers a check for partners that come late or come back.
-    pub(super) fn remember(&self, asked: &Arc<Asked>) {
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.ended.is_cancelled() {
-            return;
-        }
-        if remembered.len() >= MOST_REMEMBERED {
-            remembered.pop_front();
-        }
-        remembered.push_back(Arc::clone(asked));
-    }
-
-    pub(super) fn remembered(&self) -> Vec<Arc<Asked>> {
-        let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        remembered.iter().cloned().collect()
-    }
-
     /// Stands at every other participant that has joined, and no longer at those that left.
     fn attend(self: &Arc<Self>, node: &Arc<Node>, known: &Known, has_changed: bool) {
         let joined = known.joined();
@@ -275,7 +254,7 @@ impl Live {
             partner.forget();
             *partner.recent() = Recent::default();
         }
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.remembered.clear();
         self.guard.clear();
         self.answered.clear();
     }
@@ -321,15 +300,19 @@ pub(crate) async fn run(node: Arc<Node>) {
         }
         for live in all(&node) {
             live.alerts.escalate(live.escalate_after, now());
-            if let Err(error) = live.figures.keep(&node).await {
-                tracing::error!(reason = error.reason().name(), "counters were not kept");
-            }
+            keep(&node, &live).await;
         }
     }
     for live in all(&node) {
-        if let Err(error) = live.figures.keep(&node).await {
-            tracing::error!(reason = error.reason().name(), "counters were not kept");
-        }
+        keep(&node, &live).await;
+    }
+}
+
+/// Puts on disk what has changed in counters and checks: after a crash the last second is missing.
+async fn keep(node: &Arc<Node>, live: &Live) {
+    let kept = [live.figures.keep(node).await, live.remembered.keep(node).await];
+    for error in kept.into_iter().filter_map(Result::err) {
+        tracing::error!(reason = error.reason().name(), "counters or checks were not kept");
     }
 }
 
@@ -421,9 +404,9 @@ async fn sweep(node: &Arc<Node>) -> Result<(), NodeError> {
     let store = Arc::clone(&node.store);
     let left = blocking(move || {
         let alerts = store.alerts().iter()?;
-        alerts
-            .map(|alert| Ok(alert?.action))
-            .collect::<Result<BTreeSet<Digest>, NodeError>>()
+        let alerts = alerts.map(|alert| Ok(alert?.action));
+        let checks = remembered::actions(&store)?.into_iter().map(Ok);
+        alerts.chain(checks).collect::<Result<BTreeSet<Digest>, NodeError>>()
     })
     .await??;
     let over: BTreeSet<Digest> = left
@@ -439,14 +422,14 @@ async fn sweep(node: &Arc<Node>) -> Result<(), NodeError> {
     }
 }
 
-/// Erases the alerts of actions, with what was told behind them; an entry.
+/// Erases the checks and the alerts of actions, with what was told behind these; an entry.
 async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> Result<(), NodeError> {
     let mut entry = policy::blank_entry(Operation::Erasure, Side::Holder, now(), Uuid::now_v7());
     entry.policy_hash = Some(node.rules.load().hash);
     entry.holder = Some(node.config.id.clone());
     entry.mode = Some("action".to_owned());
     entry.reason = Some(format!(
-        "the end of action {which}: its alerts, and what was told behind them"
+        "the end of action {which}: its checks, its alerts, and what was told behind them"
     ));
     let (store, actions) = (Arc::clone(&node.store), actions.clone());
     spine::logged(node, entry, async move {
@@ -455,10 +438,12 @@ async fn erase(node: &Arc<Node>, actions: &BTreeSet<Digest>, which: String) -> R
         let (removed, is_removed) = tokio::sync::oneshot::channel();
         let erasing = blocking(move || {
             let is_gone = |alert: &Alert| actions.contains(&alert.action);
-            store.alerts().erase(store.follow_ups(), is_gone, || {
+            let erased = store.alerts().erase(store.follow_ups(), is_gone, || {
                 // nobody waits for it if this fails
                 let _ = removed.send(());
-            })
+            })?;
+            remembered::erase(&store, |action| actions.contains(action))?;
+            Ok::<_, NodeError>(erased)
         });
         let released = async {
             let _ = is_removed.await;

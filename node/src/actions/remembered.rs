@@ -1,0 +1,181 @@
+//! The checks of the day, for partners that come late, come back or have a new key: also after this node was started again.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use overlap_audit::Digest;
+use overlap_records::Kind;
+use overlap_store::{DocumentKind, Store};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::asked::Asked;
+use crate::{error::NodeError, identity::sha256, node::Node, pool::blocking};
+
+/// The newest checks of one action.
+pub(super) struct Remembered {
+    action: Digest,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    checks: VecDeque<Arc<Asked>>,
+    /// Number of the next.
+    next: u64,
+    /// Those that are not on disk yet.
+    unkept: VecDeque<(u64, Arc<Asked>)>,
+    is_over: bool,
+}
+
+/// Checks that are remembered of one action.
+const MOST: u64 = 4096;
+
+/// A check on disk, sealed as every row is.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    pub(super) action: Digest,
+    number: u64,
+    pub(super) id: Uuid,
+    pub(super) person: String,
+    pub(super) role: String,
+    pub(super) case_reference: String,
+    pub(super) reason: String,
+    pub(super) on_behalf_of: Option<String>,
+    /// Kinds, with canonical forms.
+    pub(super) identifiers: Vec<(Kind, String)>,
+}
+
+impl Remembered {
+    /// Those that are on disk. Hashes to the group.
+    pub(super) fn load(node: &Node, action: Digest) -> Result<Self, NodeError> {
+        let mut rows = Vec::new();
+        for row in node.store.documents().all(DocumentKind::Check)? {
+            rows.extend(read(&row).filter(|row| row.action == action));
+        }
+        rows.sort_by_key(|row| row.number);
+        let next = rows.last().map_or(0, |row| row.number + 1);
+        let profile = &node.config.profile;
+        // what the profile looks up no more is remembered no more
+        let checks = rows
+            .into_iter()
+            .filter_map(|row| Asked::restored(profile, row).map(Arc::new));
+        Ok(Self {
+            action,
+            inner: Mutex::new(Inner {
+                checks: checks.collect(),
+                next,
+                ..Inner::default()
+            }),
+        })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, asked: &Arc<Asked>) {
+        let mut inner = self.inner();
+        if inner.is_over {
+            return;
+        }
+        if inner.checks.len() as u64 >= MOST {
+            inner.checks.pop_front();
+        }
+        inner.checks.push_back(Arc::clone(asked));
+        if inner.unkept.len() as u64 >= MOST {
+            inner.unkept.pop_front();
+        }
+        let number = inner.next;
+        inner.next += 1;
+        inner.unkept.push_back((number, Arc::clone(asked)));
+    }
+
+    /// The oldest first.
+    pub(super) fn all(&self) -> Vec<Arc<Asked>> {
+        self.inner().checks.iter().cloned().collect()
+    }
+
+    /// Forgets all; what is on disk is erased behind it.
+    pub(super) fn clear(&self) {
+        *self.inner() = Inner {
+            is_over: true,
+            ..Inner::default()
+        };
+    }
+
+    /// Puts on disk what came since the last time, each in the place of the one that it pushed out.
+    pub(super) async fn keep(&self, node: &Arc<Node>) -> Result<(), NodeError> {
+        let fresh = std::mem::take(&mut self.inner().unkept);
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let (store, action) = (Arc::clone(&node.store), self.action);
+        let rows: Vec<_> = fresh
+            .iter()
+            .map(|(number, asked)| (*number, Arc::clone(asked)))
+            .collect();
+        let kept = blocking(move || {
+            let rows = rows.into_iter().map(|(number, asked)| {
+                let row = serde_json::to_vec(&asked.row(action, number));
+                let row = row.map_err(|_| NodeError::Broken("a check cannot be written"))?;
+                Ok((place(&action, number), row))
+            });
+            let rows: Vec<_> = rows.collect::<Result<_, NodeError>>()?;
+            Ok::<_, NodeError>(store.documents().put_all(DocumentKind::Check, rows)?)
+        });
+        let kept = kept.await?;
+        if kept.is_err() {
+            let mut inner = self.inner();
+            for one in fresh.into_iter().rev() {
+                inner.unkept.push_front(one);
+            }
+        }
+        kept
+    }
+}
+
+/// Where a check is kept: as many places as are remembered, taken in turn.
+fn place(action: &Digest, number: u64) -> Digest {
+    sha256(format!("{action} {}", number % MOST).as_bytes())
+}
+
+fn read(row: &[u8]) -> Option<Row> {
+    serde_json::from_slice(row).ok()
+}
+
+/// The actions that checks are kept of.
+pub(super) fn actions(store: &Store) -> Result<Vec<Digest>, NodeError> {
+    let rows = store.documents().all(DocumentKind::Check)?;
+    Ok(rows.iter().filter_map(|row| read(row)).map(|row| row.action).collect())
+}
+
+/// Erases the checks of actions.
+pub(super) fn erase(store: &Store, gone: impl Fn(&Digest) -> bool) -> Result<(), NodeError> {
+    // one that cannot be read is of no use to anybody
+    store
+        .documents()
+        .erase(DocumentKind::Check, |row| read(row).is_none_or(|row| gone(&row.action)))?;
+    Ok(())
+}
+
+impl Asked {
+    fn row(&self, action: Digest, number: u64) -> Row {
+        let identifiers = self.wanted.iter().map(|one| &one.identifier);
+        Row {
+            action,
+            number,
+            id: self.id,
+            person: self.person.clone(),
+            role: self.role.clone(),
+            case_reference: self.case_reference.clone(),
+            reason: self.reason.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+            identifiers: identifiers
+                .map(|one| (one.kind(), one.canonical().to_owned()))
+                .collect(),
+        }
+    }
+}
