@@ -47,6 +47,8 @@ pub(crate) struct Finding {
     pub(crate) unheard: Vec<String>,
     /// For a holder: what it has handed over so far, counted up to the moment of the end.
     pub(crate) supplied: Option<Arc<AtomicU64>>,
+    /// Whether a standing stream stood, for however long.
+    pub(crate) stood: bool,
     /// What is worth telling although the session ended as asked.
     pub(crate) remark: Option<String>,
 }
@@ -114,7 +116,7 @@ pub(crate) async fn run<S: Session>(
         let (outcome, detail) = match &ended {
             Ok((outcome, _)) => (*outcome, finding.remark.take()),
             // what was cut after something was handed over was not refused, nor what stood until then
-            Err(error) if error.outcome() == Outcome::Denied && (supplied > 0 || opened.terms().goes_on()) => {
+            Err(error) if error.outcome() == Outcome::Denied && (supplied > 0 || finding.stood) => {
                 (Outcome::Error, Some(error.to_string()))
             }
             Err(error) => (error.outcome(), Some(error.to_string())),

@@ -221,7 +221,7 @@ pub(super) async fn run(settings: &Settings, args: Args, output: &mut Output) ->
         (true, false) => output.say("there are no alerts"),
         // who watches must not take the silence for a quiet day
         (false, _) if output.json() => line(output, &Over { over: true }),
-        (false, _) => output.say("the feed is over: the action has ended, or your agency has left it"),
+        (false, _) => output.say("the feed is over: the action or its agreement has ended, or your agency has left it"),
     }
 }
 

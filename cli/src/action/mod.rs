@@ -213,12 +213,18 @@ fn request(args: Create) -> pb::CreateActionRequest {
         participants: args.participants,
         kinds: args.kinds,
         roles: args.roles,
-        from: args.from.unwrap_or_else(Timestamp::now).to_string(),
+        from: args.from.unwrap_or_else(this_second).to_string(),
         until: args.until.to_string(),
         deadline_ms: args.deadline,
         checks_per_minute: args.checks_per_minute,
         escalate_after_seconds: args.escalate,
     }
+}
+
+/// Whole seconds are all that people read.
+fn this_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 async fn make(settings: &Settings, verb: &str, step: Step, order: Option<String>) -> Result<pb::Action, Failure> {
@@ -246,6 +252,11 @@ fn heard(told: pb::Action, output: &mut Output) -> Result<(), Failure> {
                 partner.name,
                 partner.heard.as_deref().unwrap_or_default()
             )?;
+        }
+        let have = shape.partners.iter().filter(|one| one.heard.as_deref() == Some("yes"));
+        let have: Vec<&str> = have.map(|one| one.name.as_str()).collect();
+        if !have.is_empty() {
+            writeln!(out, "have heard: {}", have.join(", "))?;
         }
         let is_alone = shape.partners.iter().all(|one| one.link == "own" || !one.has_joined);
         if shape.state == "running" && is_alone {

@@ -116,16 +116,22 @@ impl Alerts {
         }
         let key = (alert.as_holder, alert.id);
         let known = self.get(key);
+        // claimed again of another asking it stays that of the first
+        let about = match &known {
+            Some(known) if known.canonical.is_some() => known.check,
+            _ => alert.check,
+        };
         // what was heard of it from the other side first lacks what this side knows
         let is_new = known
             .as_ref()
             .is_none_or(|known| known.canonical.is_none() && alert.canonical.is_some());
         if is_new {
-            let steps = known.map_or_else(Vec::new, |known| known.steps);
+            let steps = known.as_ref().map_or_else(Vec::new, |known| known.steps.clone());
             self.put(node, Alert { steps, ..alert }).await?;
         }
         // after the alert, by which the end of the action finds it
-        if let Some(row) = row {
+        if let Some(mut row) = row {
+            row.about = about;
             keep_row(node, row, true).await?;
         }
         Ok(is_new)
@@ -216,7 +222,8 @@ impl Alerts {
     }
 
     /// Lets a partner be told once more of every alert that it may know of.
-    pub(super) fn tell_again(&self, node: &Node, peer: &str) {
+    pub(super) async fn tell_again(&self, node: &Node, peer: &str) -> Result<(), NodeError> {
+        let _turn = self.turn().await?;
         let mut is_due = false;
         let mut rows = self.rows();
         for (key, alert) in rows
@@ -232,6 +239,7 @@ impl Alerts {
         if is_due {
             node.actions.due.send_modify(|count| *count += 1);
         }
+        Ok(())
     }
 
     fn retold(&self) -> MutexGuard<'_, BTreeSet<Key>> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use overlap_proto::{
@@ -30,14 +30,29 @@ pub(super) struct Asked {
     pub(super) kinds: Vec<Kind>,
     /// Items of all that is wanted, each once: a holder would see what is equal.
     pub(super) items: Vec<Stored>,
-    /// Whether it was made before this node was started: then it has counted, at each that was there.
-    is_restored: bool,
+    /// Partners that had answered it when this node was started, by id.
+    answered_before: BTreeSet<String>,
     /// Partners that have answered it, by id: the key that they answered under, and the transaction.
     answered: Mutex<BTreeMap<String, ([u8; 16], Uuid)>>,
-    /// Partners at which it counts, by id: one that it is asked at again does not count twice.
+    /// Partners at which it counts, by name: one that it is asked at again does not count twice.
     counted: Mutex<BTreeSet<String>>,
-    /// Partners at which it counts that it was not answered.
+    /// Partners, by name, at which it counts that it was not answered.
     missed: Mutex<BTreeSet<String>>,
+    /// Partners that are asked now, by id: none is asked twice at once.
+    under_way: Mutex<BTreeSet<String>>,
+}
+
+/// A partner is asked.
+pub(super) struct UnderWay {
+    asked: Arc<Asked>,
+    partner: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut under_way = self.asked.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&self.partner);
+    }
 }
 
 /// An identifier, with the match keys that it is looked up by.
@@ -77,10 +92,11 @@ impl Asked {
             wanted,
             kinds,
             items,
-            is_restored: false,
+            answered_before: BTreeSet::new(),
             answered: Mutex::default(),
             counted: Mutex::default(),
             missed: Mutex::default(),
+            under_way: Mutex::default(),
         })
     }
 
@@ -99,10 +115,11 @@ impl Asked {
             kinds: kinds(&wanted),
             wanted,
             items,
-            is_restored: true,
             answered: Mutex::default(),
-            counted: Mutex::default(),
-            missed: Mutex::default(),
+            missed: Mutex::new(row.counted.clone()),
+            counted: Mutex::new(row.counted),
+            answered_before: row.answered,
+            under_way: Mutex::default(),
         })
     }
 
@@ -126,18 +143,44 @@ impl Asked {
     /// Whether it counts that a partner is asked: the first time.
     pub(super) fn counts_at(&self, partner: &str) -> bool {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.insert(partner.to_owned()) && !self.is_restored
+        counted.insert(partner.to_owned())
     }
 
     /// Whether it counts that a partner did not answer: the first time.
     pub(super) fn misses_at(&self, partner: &str) -> bool {
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        missed.insert(partner.to_owned()) && !self.is_restored
+        missed.insert(partner.to_owned())
     }
 
-    /// Whether a partner may have answered it before.
+    /// Partners at which it has counted, by name.
+    pub(super) fn counted(&self) -> BTreeSet<String> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Partners that have answered it, by id.
+    pub(super) fn answered(&self) -> BTreeSet<String> {
+        let answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.keys().chain(&self.answered_before).cloned().collect()
+    }
+
+    /// Whether a partner has answered it, under whatever key.
     pub(super) fn is_again_at(&self, partner: &str) -> bool {
-        self.is_restored || self.answer_of(partner).is_some()
+        self.answer_of(partner).is_some() || self.answered_before.contains(partner)
+    }
+
+    /// Begins to ask a partner, unless it is asked now.
+    pub(super) fn begin_at(self: &Arc<Self>, partner: &str) -> Option<UnderWay> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.insert(partner.to_owned()).then(|| UnderWay {
+            asked: Arc::clone(self),
+            partner: partner.to_owned(),
+        })
+    }
+
+    /// Whether a partner has answered under a key, or is asked now.
+    pub(super) fn is_settled_at(&self, partner: &str, epoch: [u8; 16]) -> bool {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.contains(partner) || self.answer_of(partner).is_some_and(|(answered, _)| answered == epoch)
     }
 
     /// Under which key a partner has answered it last, and in which transaction.

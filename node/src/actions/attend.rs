@@ -48,10 +48,10 @@ pub(super) async fn run(node: Arc<Node>, live: Arc<Live>, partner: Arc<Partner>)
         let ended = once(&node, &live, &partner).await;
         partner.disconnect();
         match &ended {
-            Ok(()) => partner.note("it closed the stream, and is called again".to_owned()),
+            Ok(()) => partner.note("it closed the stream, and is called again".to_owned(), false),
             Err(error) => {
                 tracing::warn!(partner = partner.peer.name, reason = error.reason().name(), %error, "no standing stream");
-                partner.note(error.to_string());
+                partner.note(error.to_string(), check::is_refusal(error));
             }
         }
         // one that stood for a while is called again at once
@@ -138,6 +138,7 @@ impl Session for Attending {
             () = self.live.ended.cancelled() => return Ok((Outcome::Done, ())),
             () = node.draining.cancelled() => return Ok((Outcome::Done, ())),
         };
+        finding.stood = true;
         let connection = Connection::new(opened.parent(), snapshot, certificate.thumbprint, sender, mirror);
         let connection = Arc::new(connection);
         let _standing = Standing(Arc::clone(&connection));

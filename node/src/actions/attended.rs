@@ -44,6 +44,9 @@ const TOGETHER: usize = 8192;
 /// How long whoever was refused waits for its next turn: each refusal is an entry.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
+/// How long a mirrored pass lasts, about.
+const PASS: Duration = Duration::from_mins(15);
+
 /// How long a certificate that was checked counts as checked.
 const JUDGED_FOR: Duration = Duration::from_secs(1);
 /// How often one is looked at over which nothing comes.
@@ -73,7 +76,7 @@ impl Session for Stand {
         let ended = self.live.ended.clone();
         let draining = node.draining.clone();
         tokio::select! {
-            stood = self.stand(node, opened) => stood.map(|()| (Outcome::Done, ())),
+            stood = self.stand(node, opened, finding) => stood.map(|()| (Outcome::Done, ())),
             () = ended.cancelled() => Ok((Outcome::Done, ())),
             () = draining.cancelled() => Ok((Outcome::Done, ())),
         }
@@ -81,7 +84,12 @@ impl Session for Stand {
 }
 
 impl Stand {
-    async fn stand(mut self, node: &Arc<Node>, opened: &Opened<AttendTerms>) -> Result<(), NodeError> {
+    async fn stand(
+        mut self,
+        node: &Arc<Node>,
+        opened: &Opened<AttendTerms>,
+        finding: &mut Finding,
+    ) -> Result<(), NodeError> {
         let terms = opened.terms();
         let peer = terms.peer.name.clone();
         let hung_up = || NodeError::PeerHungUp { peer: peer.clone() };
@@ -108,8 +116,9 @@ impl Stand {
             mirror: u32::try_from(terms.grant.mirror).unwrap_or_default(),
         };
         self.reply(Attended::Accepted(accepted)).await.map_err(|()| hung_up())?;
+        finding.stood = true;
         // it may have left in between, and have lost them
-        self.live.alerts.tell_again(node, &peer);
+        self.live.alerts.tell_again(node, &peer).await?;
         let hidden = self.mirror(node, terms).await?.map(Arc::new);
         if has.is_none() {
             for some in table.fingerprints().chunks(TOGETHER) {
@@ -121,14 +130,12 @@ impl Stand {
         let parent = opened.parent();
         let places = Arc::new(Semaphore::new(AT_ONCE));
         let mut sent = has.map_or(0, |(_, seen)| seen);
-        let mut judged = Instant::now();
-        let mut data = node.store.changed();
+        let (began, lasts) = (Instant::now(), PASS.mul_f64(rand::random_range(0.7..1.3)));
+        let mut judged = began;
         loop {
-            // hidden records that came since are noticed by another pass: the partner comes back, and goes on where it was
-            let dataset = || node.store.dataset(&scope.dataset);
-            if let Some(hidden) = &hidden
-                && dataset().map_or(0, |dataset| dataset.items(&hidden.selection)) != hidden.items
-            {
+            // hidden records that came since are noticed by another pass: the partner comes back, and goes on where it was. Whether there
+            // are any, or ever were, is not to be told by when
+            if terms.grant.mirror > 0 && began.elapsed() > lasts {
                 return Ok(());
             }
             // connections outlive revocations and expiry, also of who says nothing
@@ -159,10 +166,6 @@ impl Stand {
             let message = tokio::select! {
                 changed = deltas.changed() => {
                     changed.map_err(|_| NodeError::Broken("a table is gone"))?;
-                    continue;
-                }
-                changed = data.changed(), if hidden.is_some() => {
-                    changed.map_err(|_| NodeError::Broken("a store is gone"))?;
                     continue;
                 }
                 message = self.requests.message() => message,
@@ -199,10 +202,9 @@ impl Stand {
         let peer = terms.peer.name.clone();
         let selection = policy::action::hidden_in(node, terms);
         let (running, wanted, name) = (Arc::clone(node), selection.clone(), terms.opening.query.dataset.clone());
-        let (mirror, points, links, items) = blocking(move || {
-            let (mut stored, mut links, mut items): (Vec<Stored>, Vec<_>, _) = (Vec::new(), Vec::new(), 0);
+        let (mirror, points, links) = blocking(move || {
+            let (mut stored, mut links): (Vec<Stored>, Vec<_>) = (Vec::new(), Vec::new());
             if let Some(dataset) = running.store.dataset(&name) {
-                items = dataset.items(&wanted);
                 dataset.entrants(
                     &wanted,
                     |_| false,
@@ -217,7 +219,7 @@ impl Stand {
             }
             let started = running.pool.install(|| Mirror::start(&stored, size, &mut rand::rng()));
             let (mirror, points) = started.map_err(|_| NodeError::Broken("an item is no group element"))?;
-            Ok::<_, NodeError>((mirror, points, links, items))
+            Ok::<_, NodeError>((mirror, points, links))
         })
         .await??;
         let mut evaluated = Vec::with_capacity(points.len());
@@ -241,7 +243,6 @@ impl Stand {
             watch,
             links,
             selection,
-            items,
         }))
     }
 
@@ -304,7 +305,10 @@ impl Stand {
                 return;
             }
             // long after the answer has left, and nobody knows when: what its asker does next must not be held up by it
-            tokio::time::sleep(Duration::from_millis(rand::random_range(500..3000))).await;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(rand::random_range(500..3000))) => {}
+                () = running.draining.cancelled() => {}
+            }
             let looking = (Arc::clone(&running), Arc::clone(&live), parent);
             let alerts = blocking(move || {
                 let (node, live, parent) = &looking;
@@ -346,6 +350,7 @@ impl Stand {
             };
         }
         let transaction = claim.asking.transaction;
+        let (live, peer, was_taken) = (Arc::clone(&self.live), parent.peer.id.clone(), decision.is_ok());
         let session = Tell {
             claim,
             table: Arc::clone(table),
@@ -354,7 +359,13 @@ impl Stand {
         let (running, replies) = (Arc::clone(node), self.replies.clone());
         node.queries.spawn(async move {
             let told = answer(&replies, transaction, async {
-                let told = spine::run(&running, decision, session).await?;
+                let told = spine::run(&running, decision, session).await;
+                let told = told.inspect_err(|error| {
+                    // a fault here is none of the asker's
+                    if was_taken && !matches!(error, NodeError::Refused { .. }) {
+                        live.answered.give_back(&peer, about.0);
+                    }
+                })?;
                 let answer = Told {
                     transaction,
                     answer: (&told).into(),

@@ -1,6 +1,10 @@
 //! Checks: one person or thing, looked up at all partners at once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use overlap_audit::Outcome;
 use overlap_proto::{
@@ -37,6 +41,9 @@ pub(super) struct Answer {
     /// The limit that it met, here or at the partner.
     limit: Option<String>,
 }
+
+/// How often a check that met the limit of a minute is tried again at a partner that came back.
+const MOST_TRIES: usize = 60;
 
 /// Answers to a user that wait for the network.
 pub(super) type Out = mpsc::Sender<Result<pb::CheckResponse, tonic::Status>>;
@@ -102,9 +109,14 @@ pub(super) async fn ask(
             let partners = live.partners();
             done.partners = u32::try_from(partners.len()).unwrap_or(u32::MAX);
             live.figures.checked();
+            // who comes back meanwhile finds it under way
+            let mut under_way: Vec<_> = partners
+                .iter()
+                .map(|partner| asked.begin_at(&partner.peer.id))
+                .collect();
             live.remembered.push(&asked);
             let (answer, mut answers) = mpsc::channel(partners.len().max(1));
-            for partner in &partners {
+            for (partner, under_way) in partners.iter().zip(under_way.drain(..)) {
                 let (node, live, asked, blinded) = (
                     Arc::clone(&node),
                     Arc::clone(&live),
@@ -114,6 +126,7 @@ pub(super) async fn ask(
                 let (partner, answer) = (Arc::clone(partner), answer.clone());
                 node.queries.clone().spawn(async move {
                     let made = ask_one(&node, &live, &partner, &asked, &blinded).await;
+                    drop(under_way);
                     let _ = answer.send((partner.peer.name.clone(), made)).await;
                 });
             }
@@ -231,15 +244,18 @@ async fn ask_one(
         Ok(connection) => connection,
         Err(why) => {
             if asked.misses_at(&partner.peer.name) {
-                live.figures.unreached(&partner.peer.name, &asked.kinds);
+                live.figures.failed(&partner.peer.name, &asked.kinds, why.is_refusal);
             }
-            return Answer::unreachable(why);
+            return match why.is_refusal {
+                true => Answer::of("refused", Vec::new(), why.words),
+                false => Answer::unreachable(why.words),
+            };
         }
     };
     let asking = asked.asking(Uuid::now_v7());
     let items = (asked.kinds.as_slice(), asked.items.len());
     let decision = policy::action::authorise_check(node, &connection.parent, &asking, items, now());
-    let counts = asked.counts_at(&partner.peer.id);
+    let counts = asked.counts_at(&partner.peer.name);
     if counts {
         live.figures.asked(&partner.peer.name, &asked.kinds);
     }
@@ -258,10 +274,7 @@ async fn ask_one(
                 tracing::warn!(partner = partner.peer.name, %error, "a partner's answer is refused");
                 connection.break_off();
             }
-            let is_refusal = matches!(
-                error.reason(),
-                Reason::PeerRefused | Reason::AgreementDenied | Reason::LimitReached
-            );
+            let is_refusal = is_refusal(&error);
             if asked.misses_at(&partner.peer.name) {
                 live.figures.failed(&partner.peer.name, &asked.kinds, is_refusal);
             }
@@ -282,13 +295,25 @@ async fn ask_one(
         }
     }
     match (alerts.is_empty(), failed) {
-        (true, Some(error)) => Answer::failed(&error),
+        // the check itself was answered
+        (true, Some(error)) => Answer {
+            limit: None,
+            ..Answer::failed(&error)
+        },
         (true, None) => Answer::of("no-hit", alerts, denied.to_owned()),
         (false, failed) => {
             let detail = failed.map(|error| error.to_string()).unwrap_or_default();
             Answer::of("hit", alerts, detail)
         }
     }
+}
+
+/// Whether a check, or a stream, was refused, here or by the partner.
+pub(super) fn is_refusal(error: &NodeError) -> bool {
+    matches!(
+        error.reason(),
+        Reason::PeerRefused | Reason::AgreementDenied | Reason::OrderDenied | Reason::LimitReached
+    )
 }
 
 /// Claims what was found of checks that were answered before.
@@ -321,42 +346,61 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
         left,
     )
     .await;
+    if live.alerts.tell_again(&node, &partner.peer.name).await.is_err() {
+        return;
+    }
     // beside those that users make now, which have the other half of the minute
-    let pace = known_pace(&node, &live);
-    let mut tried = BTreeSet::new();
+    let pace = pace(&node, &live);
+    let mut tried: BTreeMap<Uuid, usize> = BTreeMap::new();
     while let Some(asked) = live.remembered.all().into_iter().find(|asked| {
-        let answer = asked.answer_of(&partner.peer.id);
-        answer.is_none_or(|(epoch, _)| epoch != connection.snapshot.epoch) && !tried.contains(&asked.id)
+        let tries = tried.get(&asked.id).copied().unwrap_or_default();
+        tries < MOST_TRIES && !asked.is_settled_at(&partner.peer.id, connection.snapshot.epoch)
     }) {
         if !may_go_on(&node, &live, &partner, &connection).await {
             return;
         }
+        let Some(_under_way) = asked.begin_at(&partner.peer.id) else {
+            continue;
+        };
         let again = Arc::clone(&asked);
         let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
             return;
         };
         let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
-        match answer.limit.as_deref() {
-            Some("checks_per_minute") => tokio::time::sleep(Duration::from_secs(2)).await,
+        // it may have left in between, and have lost what this side's people did
+        if !answer.alerts.is_empty() && live.alerts.tell_again(&node, &partner.peer.name).await.is_err() {
+            return;
+        }
+        let tries = tried.entry(asked.id).or_default();
+        let wait = match answer.limit.as_deref() {
+            Some("checks_per_minute") => {
+                *tries += 1;
+                pace.max(Duration::from_secs(2))
+            }
             // what is left would be refused as well, and each be an entry on both sides
-            Some(limit) => {
+            Some(limit @ "items_per_day") => {
                 tracing::warn!(
                     partner = partner.peer.name,
                     limit,
                     "checks of the day are not made again"
                 );
-                break;
+                return;
             }
-            None => drop(tried.insert(asked.id)),
+            _ => {
+                *tries = MOST_TRIES;
+                pace
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = live.ended.cancelled() => return,
+            () = node.draining.cancelled() => return,
         }
-        tokio::time::sleep(pace).await;
     }
-    // it may have left in between, and have lost them
-    live.alerts.tell_again(&node, &partner.peer.name);
 }
 
 /// How long there is between checks that are made again.
-fn known_pace(node: &Node, live: &Live) -> Duration {
+fn pace(node: &Node, live: &Live) -> Duration {
     let known = live.known(node);
     known.map_or(Duration::ZERO, |known| {
         Duration::from_secs(120) / known.plan().checks_per_minute.max(1)

@@ -34,8 +34,6 @@ pub(super) struct Hidden {
     /// Where its items are found, in the order of the pass.
     pub(super) links: Vec<Link>,
     pub(super) selection: Selection,
-    /// Items of the selection when the pass was made.
-    pub(super) items: u64,
 }
 
 /// One check.

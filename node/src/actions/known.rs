@@ -209,10 +209,14 @@ impl Actions {
     }
 
     /// The one that a user means: by its id where only one has that and has not ended, one that this agency coordinates or takes part in
-    /// before those that it only heard of; or by the first digits of its hash.
+    /// before those that it only heard of; or by its hash, or the first digits of that.
     pub(super) fn find(&self, wanted: &str, now: Timestamp) -> Result<Arc<Known>, NodeError> {
         let not_found = |message: String| NodeError::refused(Reason::NotFound, message);
         let all = self.all();
+        // a whole hash is of one plan alone; anybody may have given another plan an id that looks like a part of it
+        if let Some(known) = all.iter().find(|known| known.hash().to_string() == wanted) {
+            return Ok(Arc::clone(known));
+        }
         let named: Vec<_> = all.iter().filter(|known| known.plan().id == wanted).collect();
         let living = named.iter().filter(|known| known.state(now) != ActionState::Ended);
         let living: Vec<_> = living.collect();

@@ -63,6 +63,14 @@ struct Verdicts {
     allowed: BTreeMap<String, Role>,
 }
 
+/// Why a partner cannot be checked.
+#[derive(Clone)]
+pub(super) struct Why {
+    pub(super) words: String,
+    /// Whether something was refused, here or there: waiting does not help.
+    pub(super) is_refusal: bool,
+}
+
 /// Another participant.
 pub(super) struct Partner {
     pub(super) peer: Peer,
@@ -72,7 +80,7 @@ pub(super) struct Partner {
     pub(super) again: Notify,
     connection: Mutex<Option<Arc<Connection>>>,
     kept: Mutex<Option<Arc<Held>>>,
-    why: Mutex<String>,
+    why: Mutex<Why>,
     denied: Mutex<Option<String>>,
     recent: Mutex<Recent>,
 }
@@ -85,14 +93,17 @@ impl Partner {
             again: Notify::new(),
             connection: Mutex::default(),
             kept: Mutex::default(),
-            why: Mutex::new("connecting".to_owned()),
+            why: Mutex::new(Why {
+                words: "connecting".to_owned(),
+                is_refusal: false,
+            }),
             denied: Mutex::default(),
             recent: Mutex::default(),
         }
     }
 
     /// The stream that it can be checked by; otherwise why not.
-    pub(super) fn connection(&self) -> Result<Arc<Connection>, String> {
+    pub(super) fn connection(&self) -> Result<Arc<Connection>, Why> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let why = || self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
         connection.clone().ok_or_else(why)
@@ -114,7 +125,8 @@ impl Partner {
     }
 
     /// Says why it cannot be checked.
-    pub(super) fn note(&self, why: String) {
+    pub(super) fn note(&self, words: String, is_refusal: bool) {
+        let why = Why { words, is_refusal };
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
@@ -155,7 +167,7 @@ impl Live {
             alerts: Alerts::load(&node.store, known.hash())?,
             figures: Counters::load(&node.store, known)?,
             partners: Mutex::default(),
-            remembered: Remembered::load(node, known.hash())?,
+            remembered: Remembered::new(known.hash()),
             verdicts: Mutex::default(),
         })
     }
@@ -350,6 +362,8 @@ async fn follow(node: &Arc<Node>) {
 async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Result<bool, NodeError> {
     let has_ended = known.state(now()) == ActionState::Ended;
     match (node.actions.begun(&known.hash()), is_to_run(node, known)) {
+        // checks from before a restart are looked up like others
+        (Some(live), true) if !live.remembered.is_restored() => {}
         (Some(live), true) => live.attend(node, known, has_changed),
         (None, true) => {
             let (running, beginning) = (Arc::clone(node), Arc::clone(known));
@@ -360,7 +374,14 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
                 all.insert(known.hash(), Arc::clone(&live));
             }
             tracing::info!(action = known.plan().id, "an action begins");
-            live.attend(node, known, false);
+            let running = Arc::clone(node);
+            node.queries.spawn(async move {
+                let restoring = Arc::clone(&running);
+                if blocking(move || live.remembered.restore(&restoring)).await.is_err() {
+                    tracing::error!("checks of before were not restored");
+                }
+                running.agreements.changed.send_modify(|count| *count += 1);
+            });
         }
         (Some(live), false) => {
             live.wipe();

@@ -406,13 +406,15 @@ async fn shown(node: &Arc<Node>, known: &Arc<Known>, heard: Heard) -> Result<pb:
             link = error.to_string();
         } else if !has_joined {
             "not joined".clone_into(&mut link);
+        } else if !joined.contains(&node.config.id) {
+            "own agency has not joined".clone_into(&mut link);
         } else if let Some(partner) = running.get(id) {
             match partner.connection() {
                 Ok(connection) => {
                     filter_bytes = connection.snapshot.bytes();
                     "ready".clone_into(&mut link);
                 }
-                Err(why) => link = why,
+                Err(why) => link = why.words,
             }
         } else {
             let grant = held

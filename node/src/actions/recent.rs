@@ -36,6 +36,8 @@ struct Slot {
     failures: u32,
 }
 
+/// How often a claim is made again on a stream.
+const MOST_FAILURES: u32 = 12;
 /// How long a claim that failed waits, at first and at most; twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
@@ -47,6 +49,7 @@ pub(super) struct Found {
     pub(super) at: usize,
     pub(super) outputs: Vec<Output>,
     slot: u64,
+    epoch: Option<[u8; 16]>,
 }
 
 impl Found {
@@ -119,6 +122,9 @@ impl Recent {
 
     /// Lets one be claimed again, after a while.
     pub(super) fn release(&mut self, found: &Found, now: Instant) {
+        if self.epoch != found.epoch {
+            return;
+        }
         let Some(slot) = self
             .slot(found.slot)
             .filter(|slot| Arc::ptr_eq(&slot.asked, &found.asked))
@@ -128,7 +134,11 @@ impl Recent {
         slot.claimed = 0;
         let wait = FIRST_WAIT.saturating_mul(1 << slot.failures.min(16)).min(LONGEST_WAIT);
         slot.failures += 1;
-        self.failed.push((now + wait, found.slot));
+        // what fails for so long is claimed again when the partner comes back
+        if slot.failures <= MOST_FAILURES {
+            self.failed.retain(|(_, slot)| *slot != found.slot);
+            self.failed.push((now + wait, found.slot));
+        }
     }
 
     /// Those whose claim failed, and has waited for long enough.
@@ -161,6 +171,7 @@ impl Recent {
 
     /// Whether the partner has what a slot is of; then it counts as claimed.
     fn judge(&mut self, profile: &Profile, held: &Held, number: u64) -> Option<Found> {
+        let epoch = self.epoch;
         let slot = self.slot(number)?;
         let known: Vec<(u16, Output)> = slot
             .outputs
@@ -194,6 +205,7 @@ impl Recent {
             at: slot.at,
             outputs: known.into_iter().map(|(_, output)| output).collect(),
             slot: number,
+            epoch,
         })
     }
 

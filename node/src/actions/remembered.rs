@@ -1,7 +1,7 @@
 //! The checks of the day, for partners that come late, come back or have a new key: also after this node was started again.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,15 +23,16 @@ pub(super) struct Remembered {
 #[derive(Default)]
 struct Inner {
     checks: VecDeque<Arc<Asked>>,
-    /// Number of the next.
-    next: u64,
     /// Those that are not on disk yet.
-    unkept: VecDeque<(u64, Arc<Asked>)>,
+    unkept: VecDeque<Arc<Asked>>,
+    /// Number of the next that is put on disk.
+    next: u64,
+    is_restored: bool,
     is_over: bool,
 }
 
 /// Checks that are remembered of one action.
-const MOST: u64 = 4096;
+const MOST: usize = 4096;
 
 /// A check on disk, sealed as every row is.
 #[derive(Serialize, Deserialize)]
@@ -44,36 +45,54 @@ pub(super) struct Row {
     pub(super) case_reference: String,
     pub(super) reason: String,
     pub(super) on_behalf_of: Option<String>,
+    /// Partners at which it has counted, by name.
+    pub(super) counted: BTreeSet<String>,
+    /// Partners that have answered it, by id.
+    pub(super) answered: BTreeSet<String>,
     /// Kinds, with canonical forms.
     pub(super) identifiers: Vec<(Kind, String)>,
 }
 
 impl Remembered {
-    /// Those that are on disk. Hashes to the group.
-    pub(super) fn load(node: &Node, action: Digest) -> Result<Self, NodeError> {
-        let mut rows = Vec::new();
-        for row in node.store.documents().all(DocumentKind::Check)? {
-            rows.extend(read(&row).filter(|row| row.action == action));
-        }
-        rows.sort_by_key(|row| row.number);
-        let next = rows.last().map_or(0, |row| row.number + 1);
-        let profile = &node.config.profile;
-        // what the profile looks up no more is remembered no more
-        let checks = rows
-            .into_iter()
-            .filter_map(|row| Asked::restored(profile, row).map(Arc::new));
-        Ok(Self {
+    pub(super) fn new(action: Digest) -> Self {
+        Self {
             action,
-            inner: Mutex::new(Inner {
-                checks: checks.collect(),
-                next,
-                ..Inner::default()
-            }),
-        })
+            inner: Mutex::default(),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up those that are on disk; no partner is asked before. Hashes to the group.
+    pub(super) fn restore(&self, node: &Node) {
+        let rows = node.store.documents().all(DocumentKind::Check);
+        let rows = rows.unwrap_or_else(|error| {
+            tracing::error!(%error, "checks of before were not restored");
+            Vec::new()
+        });
+        let mut rows: Vec<Row> = rows.iter().filter_map(|row| read(row)).collect();
+        rows.retain(|row| row.action == self.action);
+        rows.sort_by_key(|row| row.number);
+        let next = rows.last().map_or(0, |row| row.number + 1);
+        let profile = &node.config.profile;
+        // what the profile looks up no more is remembered no more
+        let checks = rows.into_iter().filter_map(|row| Asked::restored(profile, row));
+        let mut checks: VecDeque<_> = checks.map(Arc::new).collect();
+        let mut inner = self.inner();
+        if !inner.is_over {
+            // behind them those that users made meanwhile
+            checks.append(&mut inner.checks);
+            let surplus = checks.len().saturating_sub(MOST);
+            checks.drain(..surplus);
+            (inner.checks, inner.next, inner.is_restored) = (checks, next, true);
+        }
+    }
+
+    /// Whether those of before are there.
+    pub(super) fn is_restored(&self) -> bool {
+        self.inner().is_restored
     }
 
     pub(super) fn push(&self, asked: &Arc<Asked>) {
@@ -81,16 +100,13 @@ impl Remembered {
         if inner.is_over {
             return;
         }
-        if inner.checks.len() as u64 >= MOST {
-            inner.checks.pop_front();
+        let Inner { checks, unkept, .. } = &mut *inner;
+        for list in [checks, unkept] {
+            if list.len() >= MOST {
+                list.pop_front();
+            }
+            list.push_back(Arc::clone(asked));
         }
-        inner.checks.push_back(Arc::clone(asked));
-        if inner.unkept.len() as u64 >= MOST {
-            inner.unkept.pop_front();
-        }
-        let number = inner.next;
-        inner.next += 1;
-        inner.unkept.push_back((number, Arc::clone(asked)));
     }
 
     /// The oldest first.
@@ -108,15 +124,15 @@ impl Remembered {
 
     /// Puts on disk what came since the last time, each in the place of the one that it pushed out.
     pub(super) async fn keep(&self, node: &Arc<Node>) -> Result<(), NodeError> {
-        let fresh = std::mem::take(&mut self.inner().unkept);
-        if fresh.is_empty() {
-            return Ok(());
-        }
+        let (first, fresh) = {
+            let mut inner = self.inner();
+            if !inner.is_restored || inner.unkept.is_empty() {
+                return Ok(());
+            }
+            (inner.next, std::mem::take(&mut inner.unkept))
+        };
         let (store, action) = (Arc::clone(&node.store), self.action);
-        let rows: Vec<_> = fresh
-            .iter()
-            .map(|(number, asked)| (*number, Arc::clone(asked)))
-            .collect();
+        let rows: Vec<_> = (first..).zip(fresh.iter().cloned()).collect();
         let kept = blocking(move || {
             let rows = rows.into_iter().map(|(number, asked)| {
                 let row = serde_json::to_vec(&asked.row(action, number));
@@ -127,11 +143,11 @@ impl Remembered {
             Ok::<_, NodeError>(store.documents().put_all(DocumentKind::Check, rows)?)
         });
         let kept = kept.await?;
-        if kept.is_err() {
-            let mut inner = self.inner();
-            for one in fresh.into_iter().rev() {
-                inner.unkept.push_front(one);
-            }
+        let mut inner = self.inner();
+        match kept {
+            Ok(()) => inner.next = first + fresh.len() as u64,
+            // tried again
+            Err(_) => fresh.into_iter().rev().for_each(|one| inner.unkept.push_front(one)),
         }
         kept
     }
@@ -139,7 +155,7 @@ impl Remembered {
 
 /// Where a check is kept: as many places as are remembered, taken in turn.
 fn place(action: &Digest, number: u64) -> Digest {
-    sha256(format!("{action} {}", number % MOST).as_bytes())
+    sha256(format!("{action} {}", number % MOST as u64).as_bytes())
 }
 
 fn read(row: &[u8]) -> Option<Row> {
@@ -173,6 +189,8 @@ impl Asked {
             case_reference: self.case_reference.clone(),
             reason: self.reason.clone(),
             on_behalf_of: self.on_behalf_of.clone(),
+            counted: self.counted(),
+            answered: self.answered(),
             identifiers: identifiers
                 .map(|one| (one.kind(), one.canonical().to_owned()))
                 .collect(),
