@@ -5,6 +5,7 @@ mod answered;
 mod asked;
 mod attend;
 mod attended;
+mod catch_up;
 mod check;
 mod claim;
 mod connection;

@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Streaming};
 
 use super::{
-    check,
+    catch_up, check,
     connection::{Connection, Held, Reply, Standing},
     live::{Live, Partner},
     recent::Found,
@@ -144,7 +144,7 @@ impl Session for Attending {
         let _standing = Standing(Arc::clone(&connection));
         tracing::info!(partner = peer.name, "a partner can be checked");
         self.partner.connect(&connection);
-        node.queries.spawn(check::catch_up(
+        node.queries.spawn(catch_up::catch_up(
             Arc::clone(node),
             Arc::clone(&self.live),
             Arc::clone(&self.partner),
@@ -241,7 +241,7 @@ impl Attending {
 
     fn claim(&self, node: &Arc<Node>, connection: &Arc<Connection>, found: Vec<Found>) {
         if !found.is_empty() {
-            node.queries.spawn(check::claim_all(
+            node.queries.spawn(catch_up::claim_all(
                 Arc::clone(node),
                 Arc::clone(&self.live),
                 Arc::clone(&self.partner),
