@@ -25,7 +25,7 @@ mod table;
 
 pub(crate) use handle::disclosed;
 pub(crate) use known::{Actions, Joined, Known};
-pub(crate) use live::{follow_data, run};
+pub(crate) use live::{follow_data, keep_all, run};
 pub(crate) use peer_service::PeerActions;
 pub(crate) use service::OwnActions;
 pub(crate) use spread::run as spread;

@@ -187,6 +187,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&Config, Ready)) -> Result
     wait_for_stop(&node).await?;
     drain(&node).await;
     background.shutdown().await;
+    actions::keep_all(&node).await;
     // what was answered last may still be on its way to a slow reader; who reads no more is cut
     for server in [serve_peers, serve_operators] {
         match tokio::time::timeout(LAST_WORDS, server).await {

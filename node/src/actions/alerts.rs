@@ -221,15 +221,12 @@ impl Alerts {
         }
     }
 
-    /// Lets a partner be told once more of every alert that it may know of.
-    pub(super) async fn tell_again(&self, node: &Node, peer: &str) -> Result<(), NodeError> {
+    /// Lets a partner be told once more of alerts that it may know of.
+    pub(super) async fn tell_again(&self, node: &Node, which: impl Fn(&Alert) -> bool) -> Result<(), NodeError> {
         let _turn = self.turn().await?;
         let mut is_due = false;
         let mut rows = self.rows();
-        for (key, alert) in rows
-            .iter_mut()
-            .filter(|(_, alert)| alert.peer == peer && !alert.is_hidden)
-        {
+        for (key, alert) in rows.iter_mut().filter(|(_, alert)| which(alert) && !alert.is_hidden) {
             if !alert.is_untold {
                 self.retold().insert(*key);
             }

@@ -40,6 +40,14 @@ pub(super) struct Asked {
     missed: Mutex<BTreeSet<String>>,
     /// Partners that are asked now, by id: none is asked twice at once.
     under_way: Mutex<BTreeSet<String>>,
+    on_disk: Mutex<OnDisk>,
+}
+
+/// How a check is kept.
+struct OnDisk {
+    /// Its number there, once it has one.
+    number: Option<u64>,
+    has_changed: bool,
 }
 
 /// A partner is asked.
@@ -97,6 +105,10 @@ impl Asked {
             counted: Mutex::default(),
             missed: Mutex::default(),
             under_way: Mutex::default(),
+            on_disk: Mutex::new(OnDisk {
+                number: None,
+                has_changed: true,
+            }),
         })
     }
 
@@ -120,7 +132,28 @@ impl Asked {
             counted: Mutex::new(row.counted),
             answered_before: row.answered,
             under_way: Mutex::default(),
+            on_disk: Mutex::new(OnDisk {
+                number: Some(row.number),
+                has_changed: false,
+            }),
         })
+    }
+
+    /// Says that what is on disk of it is not what it is.
+    pub(super) fn changed(&self) {
+        self.on_disk.lock().unwrap_or_else(PoisonError::into_inner).has_changed = true;
+    }
+
+    /// The number under which it is to be put on disk, drawn from `next` if it has none; none: it is there as it is.
+    pub(super) fn to_keep(&self, next: &mut u64) -> Option<u64> {
+        let mut on_disk = self.on_disk.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::take(&mut on_disk.has_changed) {
+            return None;
+        }
+        Some(*on_disk.number.get_or_insert_with(|| {
+            *next += 1;
+            *next - 1
+        }))
     }
 
     pub(super) fn asking(&self, transaction: Uuid) -> Asking {
@@ -137,13 +170,19 @@ impl Asked {
     /// Notes that a partner has answered it.
     pub(super) fn note(&self, partner: &str, epoch: [u8; 16], transaction: Uuid) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.insert(partner.to_owned(), (epoch, transaction));
+        if answered.insert(partner.to_owned(), (epoch, transaction)).is_none() {
+            self.changed();
+        }
     }
 
     /// Whether it counts that a partner is asked: the first time.
     pub(super) fn counts_at(&self, partner: &str) -> bool {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.insert(partner.to_owned())
+        let counts = counted.insert(partner.to_owned());
+        if counts {
+            self.changed();
+        }
+        counts
     }
 
     /// Whether it counts that a partner did not answer: the first time.
@@ -177,10 +216,9 @@ impl Asked {
         })
     }
 
-    /// Whether a partner has answered under a key, or is asked now.
-    pub(super) fn is_settled_at(&self, partner: &str, epoch: [u8; 16]) -> bool {
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.contains(partner) || self.answer_of(partner).is_some_and(|(answered, _)| answered == epoch)
+    /// Whether a partner has answered under a key.
+    pub(super) fn is_answered_at(&self, partner: &str, epoch: [u8; 16]) -> bool {
+        self.answer_of(partner).is_some_and(|(answered, _)| answered == epoch)
     }
 
     /// Under which key a partner has answered it last, and in which transaction.

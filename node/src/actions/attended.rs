@@ -118,7 +118,7 @@ impl Stand {
         self.reply(Attended::Accepted(accepted)).await.map_err(|()| hung_up())?;
         finding.stood = true;
         // it may have left in between, and have lost them
-        self.live.alerts.tell_again(node, &peer).await?;
+        self.live.alerts.tell_again(node, |alert| alert.peer == peer).await?;
         let hidden = self.mirror(node, terms).await?.map(Arc::new);
         if has.is_none() {
             for some in table.fingerprints().chunks(TOGETHER) {
@@ -135,7 +135,7 @@ impl Stand {
         loop {
             // hidden records that came since are noticed by another pass: the partner comes back, and goes on where it was. Whether there
             // are any, or ever were, is not to be told by when
-            if terms.grant.mirror > 0 && began.elapsed() > lasts {
+            if terms.grant.mirror > 0 && began.elapsed() > lasts * 2 {
                 return Ok(());
             }
             // connections outlive revocations and expiry, also of who says nothing
@@ -169,7 +169,11 @@ impl Stand {
                     continue;
                 }
                 message = self.requests.message() => message,
-                () = tokio::time::sleep(JUDGED_AGAIN) => continue,
+                // at a quiet moment, if there is one
+                () = tokio::time::sleep(JUDGED_AGAIN) => match terms.grant.mirror > 0 && began.elapsed() > lasts {
+                    true => return Ok(()),
+                    false => continue,
+                },
             };
             let message = match message {
                 Ok(Some(message)) => message,
@@ -297,6 +301,8 @@ impl Stand {
                 ))
             })
             .await;
+            // the stream may end now: by when it does nothing is told of what follows
+            drop(replies);
             hold(place, noticed_links.is_none()).await;
             let (Some(links), Some(hidden), Some(check)) = (noticed_links, hidden, asked) else {
                 return;
@@ -373,6 +379,7 @@ impl Stand {
                 Ok((Attended::Told(answer), ()))
             })
             .await;
+            drop(replies);
             hold(place, told.is_none()).await;
         });
     }

@@ -1,7 +1,12 @@
 //! What a partner missed while it was away, or this side could not say: checks and claims that are made again.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use overlap_store::Alert;
 use uuid::Uuid;
 
 use super::{
@@ -15,6 +20,8 @@ use crate::node::Node;
 
 /// How often a check that met the limit of a minute is tried again at a partner that came back.
 const MOST_TRIES: usize = 60;
+/// How long those that are left, and all under way, are waited for.
+const UNDER_WAY: Duration = Duration::from_millis(500);
 
 /// Claims what was found of checks that were answered before.
 pub(super) async fn claim_all(
@@ -46,49 +53,68 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
         left,
     )
     .await;
-    if live.alerts.tell_again(&node, &partner.peer.name).await.is_err() {
+    let all = |alert: &Alert| alert.peer == partner.peer.name;
+    if live.alerts.tell_again(&node, all).await.is_err() {
         return;
     }
     // beside those that users make now, which have the other half of the minute
     let pace = pace(&node, &live);
     let mut tried: BTreeMap<Uuid, usize> = BTreeMap::new();
-    while let Some(asked) = live.remembered.all().into_iter().find(|asked| {
-        let tries = tried.get(&asked.id).copied().unwrap_or_default();
-        tries < MOST_TRIES && !asked.is_settled_at(&partner.peer.id, connection.snapshot.epoch)
-    }) {
+    // users whose amount of the day is used up
+    let mut spent = BTreeSet::new();
+    loop {
         if !may_go_on(&node, &live, &partner, &connection).await {
             return;
         }
-        let Some(_under_way) = asked.begin_at(&partner.peer.id) else {
-            continue;
-        };
-        let again = Arc::clone(&asked);
-        let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
-            return;
-        };
-        let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
-        // it may have left in between, and have lost what this side's people did
-        if !answer.alerts.is_empty() && live.alerts.tell_again(&node, &partner.peer.name).await.is_err() {
+        let mut left = live.remembered.all();
+        left.retain(|asked| {
+            let tries = tried.get(&asked.id).copied().unwrap_or_default();
+            let is_over = tries >= MOST_TRIES || spent.contains(&asked.person);
+            !is_over && !asked.is_answered_at(&partner.peer.id, connection.snapshot.epoch)
+        });
+        if left.is_empty() {
             return;
         }
-        let tries = tried.entry(asked.id).or_default();
-        let wait = match answer.limit.as_deref() {
-            Some("checks_per_minute") => {
-                *tries += 1;
-                pace.max(Duration::from_secs(2))
-            }
-            // what is left would be refused as well, and each be an entry on both sides
-            Some(limit @ "items_per_day") => {
-                tracing::warn!(
-                    partner = partner.peer.name,
-                    limit,
-                    "checks of the day are not made again"
-                );
-                return;
-            }
-            _ => {
-                *tries = MOST_TRIES;
-                pace
+        let next = left
+            .into_iter()
+            .find_map(|asked| Some((asked.begin_at(&partner.peer.id)?, asked)));
+        let wait = match next {
+            // they may still be answered, or fail
+            None => UNDER_WAY,
+            Some((under_way, asked)) => {
+                let again = Arc::clone(&asked);
+                let Ok(Ok(blinded)) = node.pool.run_short(move || blind(&again)).await else {
+                    return;
+                };
+                let answer = ask_one(&node, &live, &partner, &asked, &Arc::new(blinded)).await;
+                drop(under_way);
+                // it may have left in between, and have lost what this side's people did
+                let found: BTreeSet<Uuid> = answer.alerts.iter().map(|alert| alert.id).collect();
+                let found = |alert: &Alert| !alert.as_holder && found.contains(&alert.id);
+                if !answer.alerts.is_empty() && live.alerts.tell_again(&node, found).await.is_err() {
+                    return;
+                }
+                let tries = tried.entry(asked.id).or_default();
+                match answer.limit.as_deref() {
+                    Some("checks_per_minute") => {
+                        *tries += 1;
+                        pace.max(Duration::from_secs(2))
+                    }
+                    // what is left would be refused as well, and each be an entry on both sides
+                    Some(limit @ "items_per_day") => {
+                        let partner = &partner.peer.name;
+                        tracing::warn!(partner, limit, "checks of the day are not made again");
+                        return;
+                    }
+                    Some("items_per_user_and_day") => {
+                        spent.insert(asked.person.clone());
+                        pace
+                    }
+                    _ => {
+                        *tries = MOST_TRIES;
+                        pace
+                    }
+                }
             }
         };
         tokio::select! {

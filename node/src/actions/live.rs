@@ -315,8 +315,12 @@ pub(crate) async fn run(node: Arc<Node>) {
             keep(&node, &live).await;
         }
     }
-    for live in all(&node) {
-        keep(&node, &live).await;
+}
+
+/// Puts on disk what has changed since the last second, when queries have ended and the node is about to.
+pub(crate) async fn keep_all(node: &Arc<Node>) {
+    for live in all(node) {
+        keep(node, &live).await;
     }
 }
 
@@ -376,9 +380,16 @@ async fn settle(node: &Arc<Node>, known: &Arc<Known>, has_changed: bool) -> Resu
             tracing::info!(action = known.plan().id, "an action begins");
             let running = Arc::clone(node);
             node.queries.spawn(async move {
-                let restoring = Arc::clone(&running);
-                if blocking(move || live.remembered.restore(&restoring)).await.is_err() {
-                    tracing::error!("checks of before were not restored");
+                loop {
+                    let (restoring, node) = (Arc::clone(&live), Arc::clone(&running));
+                    let restored = blocking(move || restoring.remembered.restore(&node)).await;
+                    let (Ok(Err(error)) | Err(error)) = restored else { break };
+                    tracing::error!(reason = error.reason().name(), %error, "checks of before are not restored yet");
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                        () = live.ended.cancelled() => return,
+                        () = running.draining.cancelled() => return,
+                    }
                 }
                 running.agreements.changed.send_modify(|count| *count += 1);
             });

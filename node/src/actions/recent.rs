@@ -116,6 +116,9 @@ impl Recent {
     /// Everything that is remembered, found and not claimed: what a broken link has left.
     pub(super) fn left(&mut self, profile: &Profile, held: &Held) -> Vec<Found> {
         self.renew(held);
+        for slot in &mut self.slots {
+            slot.failures = 0;
+        }
         let slots = self.first..self.first + self.slots.len() as u64;
         slots.filter_map(|slot| self.judge(profile, held, slot)).collect()
     }

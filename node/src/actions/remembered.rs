@@ -23,8 +23,6 @@ pub(super) struct Remembered {
 #[derive(Default)]
 struct Inner {
     checks: VecDeque<Arc<Asked>>,
-    /// Those that are not on disk yet.
-    unkept: VecDeque<Arc<Asked>>,
     /// Number of the next that is put on disk.
     next: u64,
     is_restored: bool,
@@ -38,7 +36,7 @@ const MOST: usize = 4096;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) action: Digest,
-    number: u64,
+    pub(super) number: u64,
     pub(super) id: Uuid,
     pub(super) person: String,
     pub(super) role: String,
@@ -66,12 +64,8 @@ impl Remembered {
     }
 
     /// Takes up those that are on disk; no partner is asked before. Hashes to the group.
-    pub(super) fn restore(&self, node: &Node) {
-        let rows = node.store.documents().all(DocumentKind::Check);
-        let rows = rows.unwrap_or_else(|error| {
-            tracing::error!(%error, "checks of before were not restored");
-            Vec::new()
-        });
+    pub(super) fn restore(&self, node: &Node) -> Result<(), NodeError> {
+        let rows = node.store.documents().all(DocumentKind::Check)?;
         let mut rows: Vec<Row> = rows.iter().filter_map(|row| read(row)).collect();
         rows.retain(|row| row.action == self.action);
         rows.sort_by_key(|row| row.number);
@@ -88,6 +82,7 @@ impl Remembered {
             checks.drain(..surplus);
             (inner.checks, inner.next, inner.is_restored) = (checks, next, true);
         }
+        Ok(())
     }
 
     /// Whether those of before are there.
@@ -100,13 +95,10 @@ impl Remembered {
         if inner.is_over {
             return;
         }
-        let Inner { checks, unkept, .. } = &mut *inner;
-        for list in [checks, unkept] {
-            if list.len() >= MOST {
-                list.pop_front();
-            }
-            list.push_back(Arc::clone(asked));
+        if inner.checks.len() >= MOST {
+            inner.checks.pop_front();
         }
+        inner.checks.push_back(Arc::clone(asked));
     }
 
     /// The oldest first.
@@ -122,19 +114,25 @@ impl Remembered {
         };
     }
 
-    /// Puts on disk what came since the last time, each in the place of the one that it pushed out.
+    /// Puts on disk what came or changed since the last time; what is new takes the place of the one that it pushed out.
     pub(super) async fn keep(&self, node: &Arc<Node>) -> Result<(), NodeError> {
-        let (first, fresh) = {
+        let changed: Vec<(u64, Arc<Asked>)> = {
             let mut inner = self.inner();
-            if !inner.is_restored || inner.unkept.is_empty() {
+            if !inner.is_restored {
                 return Ok(());
             }
-            (inner.next, std::mem::take(&mut inner.unkept))
+            let Inner { checks, next, .. } = &mut *inner;
+            let changed = checks
+                .iter()
+                .filter_map(|asked| Some((asked.to_keep(next)?, Arc::clone(asked))));
+            changed.collect()
         };
-        let (store, action) = (Arc::clone(&node.store), self.action);
-        let rows: Vec<_> = (first..).zip(fresh.iter().cloned()).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (store, action, writing) = (Arc::clone(&node.store), self.action, changed.clone());
         let kept = blocking(move || {
-            let rows = rows.into_iter().map(|(number, asked)| {
+            let rows = writing.into_iter().map(|(number, asked)| {
                 let row = serde_json::to_vec(&asked.row(action, number));
                 let row = row.map_err(|_| NodeError::Broken("a check cannot be written"))?;
                 Ok((place(&action, number), row))
@@ -143,11 +141,8 @@ impl Remembered {
             Ok::<_, NodeError>(store.documents().put_all(DocumentKind::Check, rows)?)
         });
         let kept = kept.await?;
-        let mut inner = self.inner();
-        match kept {
-            Ok(()) => inner.next = first + fresh.len() as u64,
-            // tried again
-            Err(_) => fresh.into_iter().rev().for_each(|one| inner.unkept.push_front(one)),
+        if kept.is_err() {
+            changed.iter().for_each(|(_, asked)| asked.changed());
         }
         kept
     }
