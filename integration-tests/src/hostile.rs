@@ -42,16 +42,21 @@ pub enum Play<T> {
     Fail(Status),
 }
 
+/// A connection to the node of `holder` with the certificate of `asker`.
+pub(crate) async fn channel(world: &World, asker: &str, holder: &str) -> Channel {
+    let own = world.agency(asker);
+    let read = |name: &str| std::fs::read(own.file(name)).unwrap();
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
+        .identity(Identity::from_pem(read("node.pem"), read("node.key")));
+    let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
+    endpoint.tls_config(tls).unwrap().connect().await.unwrap()
+}
+
 impl HostileAsker {
     /// Connects as `asker` to the node of `holder`.
     pub async fn connect(world: &World, asker: &str, holder: &str) -> Self {
-        let own = world.agency(asker);
-        let read = |name: &str| std::fs::read(own.file(name)).unwrap();
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
-            .identity(Identity::from_pem(read("node.pem"), read("node.key")));
-        let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
-        let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+        let channel = channel(world, asker, holder).await;
         let client = PeerServiceClient::new(channel).max_encoding_message_size(usize::MAX);
         Self { client }
     }

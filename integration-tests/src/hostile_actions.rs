@@ -24,11 +24,11 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
+    transport::{Certificate, Channel, Identity, Server, ServerTlsConfig},
 };
 use uuid::Uuid;
 
-use crate::{ActionDay, PURPOSE, World, text_of};
+use crate::{ActionDay, PURPOSE, World, hostile::channel, text_of};
 
 /// A partner under the test's control, with the certificate of an agency whose node does not run.
 #[derive(Clone)]
@@ -271,14 +271,7 @@ impl HostileAttendant {
 }
 
 async fn client(world: &World, asker: &str, holder: &str) -> ActionServiceClient<Channel> {
-    let own = world.agency(asker);
-    let read = |name: &str| std::fs::read(own.file(name)).unwrap();
-    let tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
-        .identity(Identity::from_pem(read("node.pem"), read("node.key")));
-    let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
-    let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
-    ActionServiceClient::new(channel).max_encoding_message_size(usize::MAX)
+    ActionServiceClient::new(channel(world, asker, holder).await).max_encoding_message_size(usize::MAX)
 }
 
 /// Says to the node of `hearer`, as `speaker`, whose node does not run, that it has an alert of each of some checks that it was asked.

@@ -16,10 +16,10 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Response, Status, Streaming,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig},
+    transport::{Certificate, Channel, Identity, Server, ServerTlsConfig},
 };
 
-use crate::World;
+use crate::{World, hostile::channel};
 
 /// How a participant under the test's control misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,15 +182,8 @@ pub struct HostileCoordinator {
 impl HostileCoordinator {
     /// Connects as `asker` to the node of `holder`.
     pub async fn connect(world: &World, asker: &str, holder: &str) -> Self {
-        let own = world.agency(asker);
-        let read = |name: &str| std::fs::read(own.file(name)).unwrap();
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read("federation-ca.pem")))
-            .identity(Identity::from_pem(read("node.pem"), read("node.key")));
-        let endpoint = Endpoint::from_shared(format!("https://{}", world.agency(holder).peer)).unwrap();
-        let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
         Self {
-            client: PictureServiceClient::new(channel),
+            client: PictureServiceClient::new(channel(world, asker, holder).await),
         }
     }
 

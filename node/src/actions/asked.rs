@@ -11,6 +11,7 @@ use overlap_proto::{
 };
 use overlap_psi::{Item, Stored, voprf};
 use overlap_records::{Identifier, Kind, Profile};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{live::Live, remembered::Row};
@@ -20,11 +21,7 @@ use crate::{error::NodeError, node::Node, policy::User};
 pub(super) struct Asked {
     /// Tells it from others: its alerts have ids of their own.
     pub(super) id: Uuid,
-    pub(super) person: String,
-    pub(super) role: String,
-    pub(super) case_reference: String,
-    pub(super) reason: String,
-    pub(super) on_behalf_of: Option<String>,
+    pub(super) grounds: Grounds,
     pub(super) wanted: Vec<Wanted>,
     /// Kinds of what is wanted: ascending, each once.
     pub(super) kinds: Vec<Kind>,
@@ -41,6 +38,16 @@ pub(super) struct Asked {
     /// Partners that are asked now, by id: none is asked twice at once.
     under_way: Mutex<BTreeSet<String>>,
     on_disk: Mutex<OnDisk>,
+}
+
+/// Who makes a check, and why.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Grounds {
+    pub(super) person: String,
+    pub(super) role: String,
+    pub(super) case_reference: String,
+    pub(super) reason: String,
+    pub(super) on_behalf_of: Option<String>,
 }
 
 /// How a check is kept.
@@ -92,11 +99,13 @@ impl Asked {
         }
         Ok(Self {
             id: Uuid::new_v4(),
-            person: user.id.clone(),
-            role: role.to_owned(),
-            case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
-            reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
-            on_behalf_of: open.on_behalf_of.clone(),
+            grounds: Grounds {
+                person: user.id.clone(),
+                role: role.to_owned(),
+                case_reference: wish.case_reference.unwrap_or_else(|| open.case_reference.clone()),
+                reason: wish.reason.unwrap_or_else(|| open.reason.clone()),
+                on_behalf_of: open.on_behalf_of.clone(),
+            },
             wanted,
             kinds,
             items,
@@ -119,11 +128,7 @@ impl Asked {
         let (wanted, items) = looked_up(profile, identifiers.collect::<Option<_>>()?).ok()?;
         Some(Self {
             id: row.id,
-            person: row.person,
-            role: row.role,
-            case_reference: row.case_reference,
-            reason: row.reason,
-            on_behalf_of: row.on_behalf_of,
+            grounds: row.grounds,
             kinds: kinds(&wanted),
             wanted,
             items,
@@ -157,13 +162,20 @@ impl Asked {
     }
 
     pub(super) fn asking(&self, transaction: Uuid) -> Asking {
+        let Grounds {
+            person,
+            role,
+            case_reference,
+            reason,
+            on_behalf_of,
+        } = self.grounds.clone();
         Asking {
             transaction,
-            person: self.person.clone(),
-            role: self.role.clone(),
-            case_reference: self.case_reference.clone(),
-            reason: self.reason.clone(),
-            on_behalf_of: self.on_behalf_of.clone(),
+            person,
+            role,
+            case_reference,
+            reason,
+            on_behalf_of,
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
         let mut left = live.remembered.all();
         left.retain(|asked| {
             let tries = tried.get(&asked.id).copied().unwrap_or_default();
-            let is_over = tries >= MOST_TRIES || spent.contains(&asked.person);
+            let is_over = tries >= MOST_TRIES || spent.contains(&asked.grounds.person);
             !is_over && !asked.is_answered_at(&partner.peer.id, connection.snapshot.epoch)
         });
         if left.is_empty() {
@@ -107,7 +107,7 @@ pub(super) async fn catch_up(node: Arc<Node>, live: Arc<Live>, partner: Arc<Part
                         return;
                     }
                     Some("items_per_user_and_day") => {
-                        spent.insert(asked.person.clone());
+                        spent.insert(asked.grounds.person.clone());
                         pace
                     }
                     _ => {

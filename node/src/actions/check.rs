@@ -103,13 +103,13 @@ pub(super) async fn ask(
             done.partners = u32::try_from(partners.len()).unwrap_or(u32::MAX);
             live.figures.checked();
             // who comes back meanwhile finds it under way
-            let mut under_way: Vec<_> = partners
+            let under_way: Vec<_> = partners
                 .iter()
                 .map(|partner| asked.begin_at(&partner.peer.id))
                 .collect();
             live.remembered.push(&asked);
             let (answer, mut answers) = mpsc::channel(partners.len().max(1));
-            for (partner, under_way) in partners.iter().zip(under_way.drain(..)) {
+            for (partner, under_way) in partners.iter().zip(under_way) {
                 let (node, live, asked, blinded) = (
                     Arc::clone(&node),
                     Arc::clone(&live),

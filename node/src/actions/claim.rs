@@ -36,6 +36,7 @@ pub(super) async fn claim(
     check: Uuid,
 ) -> Result<Option<Alert>, NodeError> {
     let (asked, parent) = (&found.asked, &connection.parent);
+    let grounds = &asked.grounds;
     let wanted = asked
         .wanted
         .get(found.at)
@@ -79,10 +80,10 @@ pub(super) async fn claim(
         made: at,
         kind,
         canonical: Some(wanted.identifier.canonical().to_owned()),
-        person: asked.person.clone(),
-        case_reference: asked.case_reference.clone(),
-        reason: asked.reason.clone(),
-        on_behalf_of: asked.on_behalf_of.clone(),
+        person: grounds.person.clone(),
+        case_reference: grounds.case_reference.clone(),
+        reason: grounds.reason.clone(),
+        on_behalf_of: grounds.on_behalf_of.clone(),
         records: Vec::new(),
         told: answer.records.clone(),
         is_hidden: false,
@@ -97,10 +98,10 @@ pub(super) async fn claim(
         agreement: parent.agreement.hash(),
         dataset: String::new(),
         purpose: live.purpose.clone(),
-        case_reference: asked.case_reference.clone(),
-        person: asked.person.clone(),
-        role: asked.role.clone(),
-        reason: asked.reason.clone(),
+        case_reference: grounds.case_reference.clone(),
+        person: grounds.person.clone(),
+        role: grounds.role.clone(),
+        reason: grounds.reason.clone(),
         made: at,
         decide_by: answer.decide_by,
         kind,

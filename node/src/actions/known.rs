@@ -217,11 +217,11 @@ impl Actions {
         if let Some(known) = all.iter().find(|known| known.hash().to_string() == wanted) {
             return Ok(Arc::clone(known));
         }
-        let named: Vec<_> = all.iter().filter(|known| known.plan().id == wanted).collect();
-        let living = named.iter().filter(|known| known.state(now) != ActionState::Ended);
-        let living: Vec<_> = living.collect();
-        let is_own = |known: &&&&Arc<Known>| known.joined_here.is_some() || known.is_invited;
-        let own: Vec<_> = living.iter().filter(is_own).collect();
+        let named: Vec<&Arc<Known>> = all.iter().filter(|known| known.plan().id == wanted).collect();
+        let is_living = |known: &&Arc<Known>| known.state(now) != ActionState::Ended;
+        let living: Vec<&Arc<Known>> = named.iter().copied().filter(is_living).collect();
+        let is_own = |known: &&Arc<Known>| known.joined_here.is_some() || known.is_invited;
+        let own: Vec<&Arc<Known>> = living.iter().copied().filter(is_own).collect();
         let mut by_hash = all
             .iter()
             .filter(|known| wanted.len() >= 8 && known.hash().to_string().starts_with(wanted));

@@ -11,7 +11,7 @@ use overlap_store::{DocumentKind, Store};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::asked::Asked;
+use super::asked::{Asked, Grounds};
 use crate::{error::NodeError, identity::sha256, node::Node, pool::blocking};
 
 /// The newest checks of one action.
@@ -38,11 +38,7 @@ pub(super) struct Row {
     pub(super) action: Digest,
     pub(super) number: u64,
     pub(super) id: Uuid,
-    pub(super) person: String,
-    pub(super) role: String,
-    pub(super) case_reference: String,
-    pub(super) reason: String,
-    pub(super) on_behalf_of: Option<String>,
+    pub(super) grounds: Grounds,
     /// Partners at which it has counted, by name.
     pub(super) counted: BTreeSet<String>,
     /// Partners that have answered it, by id.
@@ -179,11 +175,7 @@ impl Asked {
             action,
             number,
             id: self.id,
-            person: self.person.clone(),
-            role: self.role.clone(),
-            case_reference: self.case_reference.clone(),
-            reason: self.reason.clone(),
-            on_behalf_of: self.on_behalf_of.clone(),
+            grounds: self.grounds.clone(),
             counted: self.counted(),
             answered: self.answered(),
             identifiers: identifiers

@@ -36,7 +36,7 @@ const PART: u32 = 8;
 /// So many syncs within so many times the wait are close.
 const CLOSE: u32 = 4;
 /// What counts at most of an entry that stays open, as a standing stream does.
-const MOST_OPEN: Duration = Duration::from_millis(200);
+const MOST_OPEN: Duration = MOST_GATHER.saturating_mul(PART);
 /// Over how many entries the time is averaged, about.
 const AVERAGED: u32 = 16;
 
